@@ -1,0 +1,54 @@
+"""The command line: parse, call, print.
+
+Each module of this package registers its commands; nothing heavy is imported before a command runs, so that
+`matinee --help` answers at once.
+"""
+
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from matinee import __version__
+from matinee.core.errors import MatineeError
+
+_COMMAND_MODULES: tuple[str, ...] = ()  # each module of this package that has a register(app)
+
+app = typer.Typer(
+    name="matinee",
+    help="Serve a text classifier straight from a model registry, and keep answering with the current version.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - the signature Typer wants
+    if value:
+        typer.echo(f"matinee {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+for _name in _COMMAND_MODULES:
+    import_module(f"matinee.cli.{_name}").register(app)
+
+
+def main() -> None:
+    """Run the command line; an expected error is one sentence on stderr and its own exit code."""
+    try:
+        app()
+    except MatineeError as error:
+        typer.echo(f"Error: {error.message}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,5 @@
+"""Which words do all stages share?
+
+reference · bundle · prediction · events · errors · plugins: the nouns, with nothing but the standard library
+and NumPy's types behind them. Import the modules themselves; this package imports nothing of ours.
+"""

@@ -1,0 +1,106 @@
+"""What travels from a flavor to the API: encoded texts, answers, predictions, and the classifier that makes them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+Overflow = Literal["window", "truncate", "error"]
+OVERFLOWS: tuple[Overflow, ...] = ("window", "truncate", "error")
+
+
+class Row(Protocol):
+    """One row of a batch, such as a window of token ids."""
+
+    @property
+    def cost(self) -> int:
+        """How long the row is, in tokens; a batch costs rows x its longest row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Scores in the order of the classifier's labels, and the stages that gave them (a cascade names two)."""
+
+    scores: tuple[float, ...]
+    stages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One text, ready to run.
+
+    `rows` go through `Classifier.run`; with `answer` set there are none, the text is answered already.
+    `tokens` counts the text's own tokens (no special ones), `windows` the windows that were read, and
+    `truncated` is true when some of the text was not read. `context` is the classifier's own note for `finish`.
+    """
+
+    rows: Sequence[Row]
+    tokens: int
+    windows: int
+    truncated: bool
+    answer: Answer | None = None
+    context: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How a classifier likes to be fed.
+
+    `batch_tokens` is the token budget of one batch (padding included), `parallel_batches` how many `run` calls
+    may go on at once. `quick` says that `encode` answers by itself in well under a millisecond for an ordinary
+    text, so that no thread is worth its hand-over.
+    """
+
+    batch_tokens: int = 1024
+    parallel_batches: int = 1
+    quick: bool = False
+
+
+class Classifier(Protocol):
+    """A loaded model. `encode` and `run` are called from worker threads, `run` with rows of many texts at once."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names, in the order of the scores."""
+
+    @property
+    def capacity(self) -> Capacity:
+        """How to feed it."""
+
+    def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
+        """Tokenize; `overflow` overrides the manifest's. Raises `TextTooLong` with `overflow="error"`."""
+
+    def run(self, rows: Sequence[Row]) -> FloatArray:
+        """Compute raw outputs, float32 [rows, labels]."""
+
+    def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
+        """Pool the outputs of one text's rows ([windows, labels]) and calibrate them into scores."""
+
+    def close(self) -> None:
+        """Give memory and threads back; nothing is called afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which model answered: deployment name, version as the registry says it, content digest, reference."""
+
+    name: str
+    version: str
+    digest: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to one text."""
+
+    id: str
+    label: str
+    scores: Mapping[str, float]
+    tokens: int
+    windows: int
+    truncated: bool
+    stages: tuple[str, ...] = field(default=())
