@@ -14,6 +14,7 @@ A model travels **sources → verify → flavors → rollout**; a request travel
 * `score`    bulk scoring of files
 * `train`    data set to bundle
 * `ui`       the page
+* `cli`      the commands
 * `app`      the one place where concrete things are wired together
 """
 
