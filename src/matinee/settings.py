@@ -1,0 +1,245 @@
+"""Every setting of the program, read once, frozen; seen by `cli` and `app` only.
+
+A setting is a field below. `PORT` may be written `PORT` or `MATINEE_PORT`, in the environment, in `.env`, or as
+`port` in `matinee.toml` of the working directory; the first of these that has it wins, in this order, and
+the longer spelling before the shorter. An empty value counts as not set. All problems are told in one message.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from matinee.core.errors import InvalidSettings
+from matinee.core.prediction import Overflow
+
+PREFIX = "MATINEE_"
+DEFAULT_MODEL = "bundled:imdb-sentiment"
+ORIGINAL_NAMES = frozenset(
+    {"project_name", "local_model_dir", "local_model_name", "model_version", "model_loader", "wandb_api_key"}
+)
+
+
+def _split(value: object) -> object:
+    """`"a, b"` is the list of its parts; a list from TOML stays what it is."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _pairs(value: object) -> object:
+    """`"a=x, b=y"` is a table; a table from TOML stays what it is."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and reference.strip() for name, _, reference in parts):
+        raise ValueError("must look like name=reference, name=reference")
+    return {name.strip(): reference.strip() for name, _, reference in parts}
+
+
+def _long_enough(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < 16:
+        raise ValueError("a key needs at least 16 characters")
+    return key
+
+
+Key = Annotated[SecretStr, AfterValidator(_long_enough)]
+DeploymentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class Settings(BaseModel):
+    """What the environment, `.env` and `matinee.toml` say; the descriptions are the reference documentation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # --- which model ---
+    model: str | None = Field(None, description=f"Reference of the model to serve; unset means `{DEFAULT_MODEL}`")
+    models: Annotated[dict[DeploymentName, str], BeforeValidator(_pairs)] = Field(
+        {}, description="Several deployments, `name=reference, name=reference`; the first is the default one"
+    )
+    cascade: str | None = Field(None, description="Reference of the quick model that answers alone when it is sure")
+    labels: Texts = Field((), description="Label names in the order of the scores, for a model that does not say them")
+    overflow: Overflow | None = Field(
+        None,
+        description="For texts longer than the window: `window`, `truncate` or `error`; unset: the model's own",
+    )
+    poll_seconds: float = Field(
+        30, ge=0, le=86400, description="How often, in seconds, an alias is looked up again; 0 never"
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="Shared secret of registry webhooks, which cause an early look"
+    )
+
+    # --- the names of the original endpoint ---
+    project_name: str = Field("imdb-sentiment-api", description="Original name: W&B project of the artifact")
+    local_model_dir: str = Field("./ml/model/", description="Original name: folder of the model file")
+    local_model_name: str = Field("model.pkl", description="Original name: file or folder in `LOCAL_MODEL_DIR`")
+    model_version: str = Field("latest", description="Original name: alias or version of the W&B artifact")
+    model_loader: Literal["joblib", "keras", "transformers"] = Field(
+        "joblib", description="Original name: what kind of file a bare model is: `joblib`, `keras` or `transformers`"
+    )
+    wandb_api_key: SecretStr | None = Field(None, description="Key for Weights & Biases")
+    debug: bool = Field(default=False, description="Original name: log at level `debug`; answers never change")
+    secret_key: SecretStr | None = Field(None, description="Original name: accepted, and used for nothing")
+
+    # --- the server ---
+    host: str = Field("0.0.0.0", description="Address to listen on")  # noqa: S104 - a container listens on all
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    workers: int = Field(1, ge=1, le=64, description="Worker processes on the one port")
+    admin_key: Key | None = Field(
+        None, description="Key for reload and rollback, at least 16 characters; unset switches them off"
+    )
+    api_keys: Annotated[tuple[Key, ...], BeforeValidator(_split)] = Field(
+        (), description="Keys, separated by commas; when set, every route but probes, page and documentation needs one"
+    )
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Longest request body, in bytes")
+    max_text_chars: int = Field(50_000, ge=1, description="Longest text, in characters (code points)")
+    max_texts: int = Field(1000, ge=1, description="Most texts in one request")
+    queue_texts: int = Field(
+        2048, ge=1, description="Most texts that may wait for the model; more are refused with 429"
+    )
+    deadline_seconds: float = Field(
+        30, gt=0, le=3600, description="A request that waits longer is given up, in seconds"
+    )
+    header_seconds: float = Field(5, gt=0, le=60, description="Time to send the request line and headers, in seconds")
+    body_seconds: float = Field(8, gt=0, le=300, description="Time to send the body, in seconds")
+    unread_seconds: float = Field(30, gt=0, le=300, description="Time to take the answer, in seconds")
+    keep_alive_seconds: float = Field(
+        75, gt=0, le=3600, description="An idle connection stays open this long, in seconds"
+    )
+    drain_seconds: float = Field(
+        1, ge=0, le=60, description="After SIGTERM: not ready, yet still accepting, for this long, in seconds"
+    )
+    shutdown_seconds: float = Field(
+        5, gt=0, le=60, description="After draining: time for requests in flight, in seconds"
+    )
+    log_format: Literal["auto", "pretty", "json"] = Field(
+        "auto", description="`pretty` for people, `json` for programs; `auto` asks whether a terminal looks on"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged"
+    )
+
+    # --- how the model runs ---
+    runtime: Literal["auto", "openvino", "onnxruntime"] = Field("auto", description="What runs an ONNX graph")
+    precision: str = Field("auto", description="Arithmetic of the graph: `auto`, `f32`, `bf16` or `int8`")
+    threads: int = Field(0, ge=0, le=1024, description="Threads of one model; 0 asks the machine")
+    batch_tokens: int = Field(
+        0, ge=0, description="Token budget of one batch, padding included; 0 leaves it to the model"
+    )
+    answer_cache: int = Field(10_000, ge=0, description="Answers kept for repeated texts; 0 keeps none")
+
+    # --- registries and files ---
+    cache_dir: Path = Field(
+        Path("~/.cache/matinee"), description="Folder of downloaded models, the only place that is written to"
+    )
+    cache_bytes: int = Field(20 * 1024**3, ge=0, description="Most bytes of models to keep in `CACHE_DIR`")
+    registry_seconds: float = Field(60, gt=0, le=3600, description="Time limit of one registry operation, in seconds")
+    wandb_log: bool = Field(default=False, description="Record every inference in one W&B run")
+
+    def references(self) -> dict[str, str]:
+        """Deployment name -> model reference, the default deployment first."""
+        if self.models:
+            return dict(self.models)
+        reference = self.model or self._original_reference() or DEFAULT_MODEL
+        return {deployment_name(reference): reference}
+
+    def secrets(self) -> list[str]:
+        """Every secret value, for whoever has to keep them out of an output."""
+        single = (self.wandb_api_key, self.secret_key, self.admin_key, self.webhook_secret)
+        return [secret.get_secret_value() for secret in (*single, *self.api_keys) if secret is not None]
+
+    def _original_reference(self) -> str | None:
+        """The model that the original names describe; none when none of them is set."""
+        if not ORIGINAL_NAMES & self.model_fields_set:
+            return None
+        if self.wandb_api_key is not None:
+            return f"wandb:{self.project_name}/{Path(self.local_model_name).stem}:{self.model_version}"
+        return str(Path(self.local_model_dir) / self.local_model_name)
+
+
+def deployment_name(reference: str) -> str:
+    """A short name for a reference: `wandb:team/project/stars:production` is `stars`, `./models/tiny` is `tiny`."""
+    path = reference.split(":", 1)[1] if ":" in reference else reference
+    last = path.rstrip("/").rsplit("/", 1)[-1].split("@")[0].split(":")[0]
+    kept = "".join(
+        character for character in last if character.isascii() and (character.isalnum() or character in "._-")
+    )
+    return kept.lstrip("._-")[:64] or "model"
+
+
+def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None = None, **overrides: Any) -> Settings:
+    """Read all sources; raises `InvalidSettings` with every problem of every source.
+
+    `overrides` (field name -> value, None for "not given") are the command line's and win.
+    """
+    folder = folder or Path()
+    problems: list[str] = []
+    values = _read_toml(folder / "matinee.toml", problems)
+    for source in (_read_dotenv(folder / ".env"), dict(os.environ if environ is None else environ)):
+        values |= _pick(source, problems)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += [
+            _problem(item["loc"], item["msg"]) for item in error.errors(include_url=False, include_input=False)
+        ]
+    else:
+        problems += _contradictions(settings)
+    if problems:
+        raise InvalidSettings(problems)
+    return settings
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+
+
+def _read_toml(path: Path, problems: list[str]) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        problems.append("matinee.toml: is not TOML")
+        return {}
+    document = {name.lower(): value for name, value in document.items()}
+    problems += [
+        f"matinee.toml: no setting named {name[:64]!r}" for name in document.keys() - Settings.model_fields.keys()
+    ]
+    return {name: value for name, value in document.items() if name in Settings.model_fields}
+
+
+def _pick(source: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    """Our settings from an environment that also holds everybody else's."""
+    found: dict[str, Any] = {}
+    for name in sorted(source):
+        value, field = source[name].strip(), name.removeprefix(PREFIX).lower()
+        known = name == name.upper() and field in Settings.model_fields
+        if name.startswith(PREFIX) and not known:
+            problems.append(f"{name[:64]}: no such setting")
+        elif known and value and (name.startswith(PREFIX) or not source.get(PREFIX + name, "").strip()):
+            found[field] = value
+    return found
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    return f"{str(location[0]).upper()}: {message.removeprefix('Value error, ')}"
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """Settings that are fine one by one and not together."""
+    problems = []
+    if settings.max_texts > settings.queue_texts:
+        problems.append("QUEUE_TEXTS: must be at least MAX_TEXTS, or a full request could never be admitted")
+    if settings.model is not None and settings.models:
+        problems.append("MODEL: give MODEL or MODELS, not both")
+    if settings.labels and len(set(settings.labels)) < 2:
+        problems.append("LABELS: needs at least two different names")
+    return problems
