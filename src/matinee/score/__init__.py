@@ -1,0 +1,10 @@
+"""How does a whole file get answered?
+
+`score_file` reads rows, asks the engine, and writes them back with their predictions: in order, in constant memory,
+and so that a killed run continues with the same command without losing or repeating a row.
+"""
+
+from matinee.score.job import Job, Summary, score_file
+from matinee.score.readers import FORMATS, InvalidInput, format_of
+
+__all__ = ["FORMATS", "InvalidInput", "Job", "Summary", "format_of", "score_file"]
