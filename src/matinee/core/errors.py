@@ -37,6 +37,13 @@ class InvalidRequest(MatineeError):
         self.field = field
 
 
+class NotJson(InvalidRequest):
+    """The body is not JSON at all."""
+
+    status = 400
+    code = "not_json"
+
+
 class TextTooLong(InvalidRequest):
     """One text is longer than the limit, or than the model's window with `overflow=error`."""
 
@@ -180,6 +187,12 @@ class SourceUnavailable(MatineeError):
     status = 503
     code = "source_unavailable"
     exit_code = 4
+
+
+class SourceDenied(SourceUnavailable):
+    """The registry answers, and does not accept our credentials; asking again does not help."""
+
+    code = "source_denied"
 
 
 class RevisionNotFound(MatineeError):
