@@ -1,0 +1,72 @@
+"""Answers kept for repeats: what was asked before, or is being asked right now, is not computed again."""
+
+from collections import OrderedDict
+from hashlib import blake2b
+
+from matinee.core.prediction import Overflow
+from matinee.engine.jobs import Job, Reply
+
+Key = bytes
+
+_ENTRY_BYTES = 600  # key, reply, answer and their places in the table, measured with tracemalloc for two labels
+_LABEL_BYTES = 40  # one more score: a float and its place in the tuple
+
+
+class Answers:
+    """The replies to the texts asked last, bounded in number and bytes, and the jobs under way.
+
+    It belongs to one engine, so that a new version starts with none. Texts are known by a digest only. A bound of 0
+    turns it off, and with it the sharing of jobs.
+    """
+
+    def __init__(self, entries: int, max_bytes: int) -> None:
+        self.enabled = entries > 0 and max_bytes > 0
+        self._entries = entries
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[Key, Reply] = OrderedDict()
+        self._jobs: dict[Key, Job] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @staticmethod
+    def key(text: str, overflow: Overflow | None) -> Key:
+        """Equal keys get equal answers."""
+        person = (overflow or "").encode()
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, person=person).digest()
+
+    def kept(self, key: Key) -> Reply | None:
+        """The reply, if it is known; it is then the last one to be forgotten."""
+        reply = self._kept.get(key)
+        if reply is not None:
+            self._kept.move_to_end(key)
+        return reply
+
+    def running(self, key: Key, now: float) -> Job | None:
+        """The job that is computing this very answer, if one is and is not about to be dropped."""
+        job = self._jobs.get(key)
+        return job if job is not None and job.live(now) else None
+
+    def share(self, key: Key, job: Job) -> None:
+        """Let others join `job`, and keep its reply."""
+        self._jobs[key] = job
+
+        def settled(reply: Reply | None) -> None:
+            if self._jobs.get(key) is job:
+                del self._jobs[key]
+            if reply is not None:
+                self._keep(key, reply)
+
+        job.settled = settled
+
+    def _keep(self, key: Key, reply: Reply) -> None:
+        if key not in self._kept:
+            self._bytes += _size(reply)
+        self._kept[key] = reply
+        while len(self._kept) > self._entries or self._bytes > self._max_bytes:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+
+
+def _size(reply: Reply) -> int:
+    return _ENTRY_BYTES + _LABEL_BYTES * len(reply.answer.scores)

@@ -1,0 +1,230 @@
+"""From jobs to batches: encode what arrives, run neighbours in length together, answer each text on its own."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import monotonic
+from typing import cast
+
+import numpy as np
+
+from matinee.core.errors import ClassifierFailed, MatineeError
+from matinee.core.events import BatchRun, Observe
+from matinee.core.prediction import Classifier, Encoded, FloatArray, ModelIdentity, Row
+from matinee.engine.jobs import Job, Reply
+from matinee.engine.packing import pack
+
+ENCODE_CHARACTERS = 65_536  # encoded at one go: some 20 ms, so that a long list does not hold up a single text
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """One row of a job's text."""
+
+    job: Job
+    index: int
+    row: Row
+    cost: int
+
+
+class Batcher:
+    """Feeds one classifier. All methods but `run_batch` and `_encode` belong to the event loop.
+
+    Nothing waits for company: an idle classifier starts at once with what is there, and what arrives meanwhile
+    makes the next batch, which is encoded while the present one runs. What nobody waits for any more (cancelled,
+    or past its deadline) is dropped, never run.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        model: ModelIdentity,
+        observe: Observe,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._classifier = classifier
+        self._capacity = classifier.capacity
+        self._model = model
+        self._observe = observe
+        self._clock = clock
+        self._arrived: list[Job] = []
+        self._waiting: list[Piece] = []
+        self._encoding = False
+        self._running = 0
+        self._turn = 0
+
+    def start(self) -> None:
+        """Start the threads; the running event loop is the one that everything else happens on."""
+        self._loop = asyncio.get_running_loop()
+        self._encoder = ThreadPoolExecutor(1, "matinee-encode")
+        self._runner = ThreadPoolExecutor(self._capacity.parallel_batches, "matinee-run")
+
+    def close(self) -> None:
+        """Wait for the threads (from a thread other than the event loop's)."""
+        self._encoder.shutdown()
+        self._runner.shutdown()
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Queue the texts of one request.
+
+        Turns are counted in batches. The n-th text of a list queues as if it had come n batches later: a long list
+        uses all there is while it is alone, and lets others in between when it is not.
+        """
+        for later, job in enumerate(jobs):
+            job.turn = self._turn + later
+            if job.encoded is None:
+                self._arrived.append(job)
+            else:
+                self._queue(job)
+        self._start_encoding()
+        self._start_batches()
+
+    def _start_encoding(self) -> None:
+        if self._encoding:
+            return
+        self._arrived = self._alive(self._arrived)
+        if not self._arrived:
+            return
+        self._arrived.sort(key=lambda job: job.turn)
+        overflow, size, jobs, later = self._arrived[0].overflow, 0, [], []
+        for job in self._arrived:
+            if job.overflow == overflow and size < ENCODE_CHARACTERS:
+                jobs.append(job)
+                size += len(job.text)
+            else:
+                later.append(job)
+        self._arrived = later
+        self._encoding = True
+        self._encoder.submit(self._encode, jobs)
+
+    def _encode(self, jobs: list[Job]) -> None:
+        outcomes = encode(self._classifier, jobs)
+        self._loop.call_soon_threadsafe(self._encoded, jobs, outcomes)
+
+    def _encoded(self, jobs: list[Job], outcomes: list[Encoded | Exception]) -> None:
+        self._encoding = False
+        for job in settle(jobs, outcomes):
+            self._queue(job)
+        self._start_encoding()
+        self._start_batches()
+
+    def _queue(self, job: Job) -> None:
+        rows = cast("Encoded", job.encoded).rows
+        self._waiting += [Piece(job, index, row, row.cost) for index, row in enumerate(rows)]
+
+    def _start_batches(self) -> None:
+        while self._running < self._capacity.parallel_batches and (batch := self._next_batch()):
+            self._running += 1
+            self._turn += 1
+            self._runner.submit(self.run_batch, batch)
+
+    def _next_batch(self) -> list[Piece]:
+        """Take the piece whose turn it is and its neighbours in length; idle threads share what there is."""
+        now = self._clock()
+        alive = {job for job in {piece.job for piece in self._waiting} if job.live(now)}
+        pieces = [piece for piece in self._waiting if piece.job in alive]
+        pieces.sort(key=lambda piece: piece.cost)
+        self._waiting = pieces
+        if not pieces:
+            return []
+        first = min(range(len(pieces)), key=lambda index: pieces[index].job.turn)
+        costs = [piece.cost for piece in pieces]
+        share = -(-sum(costs) // (self._capacity.parallel_batches - self._running))
+        chosen = pack(costs, first, min(self._capacity.batch_tokens, share))
+        batch = pieces[chosen.start : chosen.stop]
+        del pieces[chosen.start : chosen.stop]
+        for piece in batch:
+            piece.job.started(now)
+        return batch
+
+    def run_batch(self, batch: list[Piece]) -> None:
+        """Run one batch, in a worker thread, and hand all outcomes to the event loop at once."""
+        started = self._clock()
+        outcomes = self._outcomes(batch)
+        self._loop.call_soon_threadsafe(self._batch_done, batch, outcomes, self._clock() - started)
+
+    def _outcomes(self, batch: list[Piece]) -> Sequence[FloatArray | Exception]:
+        """One output or error for each piece. When a batch fails, its texts run one by one: only the culprit fails."""
+        try:
+            outputs = self._classifier.run([piece.row for piece in batch])
+            return self._checked(outputs, len(batch))
+        except Exception as error:  # noqa: BLE001 - the batch edge: whatever a model raises belongs to its texts
+            if all(piece.job is batch[0].job for piece in batch):
+                return [_failure(error)] * len(batch)
+        outcomes: dict[Piece, FloatArray | Exception] = {}
+        for job in {piece.job for piece in batch}:
+            pieces = [piece for piece in batch if piece.job is job]
+            outcomes.update(zip(pieces, self._outcomes(pieces), strict=True))
+        return [outcomes[piece] for piece in batch]
+
+    def _checked(self, outputs: FloatArray, rows: int) -> list[FloatArray | Exception]:
+        if outputs.shape != (rows, len(self._classifier.labels)):
+            raise ClassifierFailed(f"the model answered with shape {outputs.shape} to {rows} rows")
+        finite = [bool(row) for row in np.isfinite(outputs).all(axis=-1).flat]
+        wrong = ClassifierFailed("the model answered with numbers that are not finite")
+        return [output if good else wrong for output, good in zip(outputs, finite, strict=True)]
+
+    def _batch_done(self, batch: list[Piece], outcomes: Sequence[FloatArray | Exception], seconds: float) -> None:
+        self._running -= 1
+        self._start_batches()
+        for piece, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                piece.job.fail(outcome)
+            elif (outputs := piece.job.collect(piece.index, outcome)) is not None:
+                self._finish(piece.job, outputs)
+        own = sum(piece.cost for piece in batch)
+        padded = len(batch) * max(piece.cost for piece in batch)
+        self._observe(BatchRun(self._model, len(batch), own, padded, seconds))
+
+    def _finish(self, job: Job, outputs: FloatArray) -> None:
+        encoded = cast("Encoded", job.encoded)
+        try:
+            answer = self._classifier.finish(encoded, outputs)
+        except Exception as error:  # noqa: BLE001 - the batch edge, as above
+            job.fail(_failure(error))
+        else:
+            job.reply(Reply.of(encoded, answer))
+
+    def _alive(self, jobs: list[Job]) -> list[Job]:
+        now = self._clock()
+        return [job for job in jobs if job.live(now)]
+
+
+def answer_now(classifier: Classifier, jobs: Sequence[Job]) -> list[Job]:
+    """Encode, here and now, and answer what `encode` can answer; returns the jobs that have rows to run."""
+    return settle(jobs, encode(classifier, jobs))
+
+
+def encode(classifier: Classifier, jobs: Sequence[Job]) -> list[Encoded | Exception]:
+    """Encode texts with one overflow rule together, and one by one when that fails: only the culprit fails."""
+    try:
+        encoded = classifier.encode([job.text for job in jobs], jobs[0].overflow)
+        return [encoded for _, encoded in zip(jobs, encoded, strict=True)]
+    except Exception as error:  # noqa: BLE001 - the batch edge, as above
+        if len(jobs) == 1:
+            return [_failure(error)]
+    return [outcome for job in jobs for outcome in encode(classifier, [job])]
+
+
+def settle(jobs: Sequence[Job], outcomes: Sequence[Encoded | Exception]) -> list[Job]:
+    """Answer or fail what needs no run; returns the other jobs, encoded."""
+    rest: list[Job] = []
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if isinstance(outcome, Exception):
+            job.fail(outcome)
+        elif outcome.answer is not None:
+            job.reply(Reply.of(outcome, outcome.answer))
+        else:
+            job.expect(outcome)
+            rest.append(job)
+    return rest
+
+
+def _failure(error: Exception) -> Exception:
+    """The error for the caller: ours as it is, anything else without the words of a foreign library."""
+    if isinstance(error, MatineeError):
+        return error
+    failure = ClassifierFailed(f"the model failed on this text ({type(error).__name__})")
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,155 @@
+"""`Engine.predict`: from the texts of one request to its predictions."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import cast
+from uuid import uuid4
+
+from matinee.core.errors import DeadlineExceeded, InvalidRequest, ShuttingDown
+from matinee.core.events import Observe, Predicted
+from matinee.core.prediction import Classifier, ModelIdentity, Overflow, Prediction
+from matinee.engine.admission import Admission
+from matinee.engine.answers import Answers
+from matinee.engine.batcher import Batcher, answer_now
+from matinee.engine.jobs import Ask, Job, Reply
+
+INLINE_CHARACTERS = 8_192  # a quick classifier encodes this much on the event loop; what is longer goes to a thread
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """`timeout_seconds` for requests that name none; the answer cache's bounds, where 0 turns it off."""
+
+    timeout_seconds: float = 30.0
+    cache_entries: int = 10_000
+    cache_bytes: int = 8 * 1024 * 1024
+
+
+class Engine:
+    """Answers texts with one loaded version; owns the classifier from `start` to `close`."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        model: ModelIdentity,
+        admission: Admission,
+        limits: EngineLimits,
+        observe: Observe,
+    ) -> None:
+        self.classifier = classifier
+        self.model = model
+        self._admission = admission
+        self._limits = limits
+        self._observe = observe
+        self._answers = Answers(limits.cache_entries, limits.cache_bytes)
+        self._batcher = Batcher(classifier, model, observe)
+        self._inside = 0
+        self._closing = False
+        self._quick = classifier.capacity.quick
+        self._labels = classifier.labels
+
+    async def start(self) -> None:
+        """Start the worker threads, and bind to the running event loop."""
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._loop = asyncio.get_running_loop()
+        self._batcher.start()
+
+    async def close(self) -> None:
+        """Take nothing new, answer what is inside, then close the classifier. A second call waits for nothing."""
+        if self._closing:
+            return
+        self._closing = True
+        await self._empty.wait()
+        await asyncio.to_thread(self._batcher.close)
+        await asyncio.to_thread(self.classifier.close)
+
+    async def predict(
+        self,
+        texts: Sequence[str],
+        *,
+        overflow: Overflow | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the request's own deadline, which also orders the work
+        request_id: str = "",
+    ) -> list[Prediction]:
+        """Answer `texts`, in order; `timeout` in seconds, `overflow` overrides the model's.
+
+        Raises `Overloaded`, `ShuttingDown` and `TooManyTexts` at once; `DeadlineExceeded` when the time is up;
+        `TextTooLong` or `ClassifierFailed` when one of the texts has no answer.
+        """
+        if not texts:
+            raise InvalidRequest("texts", "must hold at least one text")
+        seconds = self._limits.timeout_seconds if timeout is None else timeout
+        with self._admission.hold(len(texts), seconds), self._presence():
+            started = monotonic()
+            ask = Ask(len(texts), started + seconds, self._loop)
+            try:
+                cached = self._enter(ask, texts, overflow, started)
+                async with asyncio.timeout(seconds):
+                    await ask.future
+            except TimeoutError:
+                raise DeadlineExceeded(f"no answer within {seconds:g} seconds; the work was dropped") from None
+            finally:
+                ask.leave()
+            self._admission.answered(len(texts))
+            predictions = [self._prediction(cast("Reply", reply)) for reply in ask.replies]
+            event = Predicted(
+                model=self.model,
+                predictions=tuple(predictions),
+                seconds=monotonic() - started,
+                queue_seconds=ask.queue_seconds,
+                cached=cached,
+                request_id=request_id,
+                texts=tuple(texts),
+            )
+            self._loop.call_soon(self._observe, event)  # after the answer is on its way
+            return predictions
+
+    def _enter(self, ask: Ask, texts: Sequence[str], overflow: Overflow | None, now: float) -> int:
+        """Answer what is known, join what is under way, start the rest; returns how many texts need no computing."""
+        fresh: list[Job] = []
+        for position, text in enumerate(texts):
+            key = self._answers.key(text, overflow) if self._answers.enabled else b""
+            if (reply := self._answers.kept(key)) is not None:
+                ask.reply(position, reply)
+            elif (job := self._answers.running(key, now)) is not None:
+                job.join(ask, position)
+            else:
+                job = Job(text, overflow, submitted=now)
+                job.join(ask, position)
+                fresh.append(job)
+                if key:
+                    self._answers.share(key, job)
+        if fresh and self._quick and sum(len(job.text) for job in fresh) <= INLINE_CHARACTERS:
+            self._batcher.submit(answer_now(self.classifier, fresh))
+        elif fresh:
+            self._batcher.submit(fresh)
+        return len(texts) - len(fresh)
+
+    @contextmanager
+    def _presence(self) -> Iterator[None]:
+        if self._closing:
+            raise ShuttingDown("this version is being closed, try again")
+        self._inside += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._empty.set()
+
+    def _prediction(self, reply: Reply) -> Prediction:
+        scores = reply.answer.scores
+        return Prediction(
+            id=uuid4().hex,
+            label=self._labels[scores.index(max(scores))],
+            scores=dict(zip(self._labels, scores, strict=True)),
+            tokens=reply.tokens,
+            windows=reply.windows,
+            truncated=reply.truncated,
+            stages=reply.answer.stages,
+        )

@@ -1,0 +1,71 @@
+"""From files to a classifier: how is this kind of model loaded and run?
+
+`load` turns a verified bundle into a `Classifier`; `compose` puts two loaded classifiers together as one, the
+flavor `cascade`, whose members are bundles of their own. `FLAVORS` names every implementation; each is a callable
+`(VerifiedBundle, LoadOptions) -> Classifier`, imported when a bundle first asks for it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from matinee.core.bundle import VerifiedBundle
+from matinee.core.errors import ModelRejected
+from matinee.core.plugins import Builtin, Table
+from matinee.core.prediction import Classifier
+
+CASCADE = "cascade"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How to load; every default means "what suits this machine".
+
+    `threads` and `batch_tokens` are 0 for automatic; `runtime` is `auto`, `openvino` or `onnxruntime`; `precision` is
+    `auto`, `f32`, `bf16` or `int8`; `device` is `cpu` or `cuda`. `cache_dir` holds what tuning found and what the
+    runtimes compiled, so that the next start is quicker; without it nothing is kept.
+    """
+
+    threads: int = 0
+    runtime: str = "auto"
+    precision: str = "auto"
+    batch_tokens: int = 0
+    cache_dir: Path | None = None
+    device: str = "cpu"
+
+
+Loader = Callable[[VerifiedBundle, LoadOptions], Classifier]
+
+FLAVORS: Table[Loader] = Table(
+    "matinee.flavors",
+    {
+        "linear": Builtin("matinee.flavors.linear:load"),
+        "onnx": Builtin("matinee.flavors.onnx:load"),
+        "sklearn": Builtin("matinee.flavors.sklearn:load", extra="sklearn"),
+        "keras": Builtin("matinee.flavors.keras:load", extra="keras"),
+        "transformers": Builtin("matinee.flavors.transformers:load", extra="transformers"),
+        "tensorflow": Builtin("matinee.flavors.tensorflow:load", extra="tensorflow"),
+        "mlflow": Builtin("matinee.flavors.mlflow:load", extra="mlflow"),
+        "custom": Builtin("matinee.flavors.custom:load"),
+    },
+)
+
+
+def load(bundle: VerifiedBundle, options: LoadOptions = LoadOptions()) -> Classifier:
+    """Load a verified bundle.
+
+    Raises `ModelRejected` when its files do not make a model, `MissingExtra` when its stack is not installed.
+    """
+    return FLAVORS.get(bundle.manifest.flavor)(bundle, options)
+
+
+def compose(bundle: VerifiedBundle, quick: Classifier, full: Classifier) -> Classifier:
+    """Make one classifier of two, as the `cascade` bundle's manifest says; it owns and closes both."""
+    from matinee.flavors.cascade import Cascade
+
+    if quick.labels != full.labels:
+        raise ModelRejected([f"the cascade's members have different labels: {quick.labels} and {full.labels}"])
+    return Cascade(bundle.manifest, quick, full)
+
+
+__all__ = ["CASCADE", "FLAVORS", "LoadOptions", "Loader", "compose", "load"]
