@@ -1,0 +1,161 @@
+"""Where does a model come from?
+
+`Sources` turns a reference into a revision (`resolve`, cheap enough for polling) and a revision into a bundle on
+disk (`pull`, through a content-addressed cache). A registry's own client library does the talking, in a process of
+its own that is ended when it takes too long; models of this machine are read directly.
+"""
+
+import time
+from pathlib import Path
+from random import uniform
+
+from matinee.core.bundle import Bundle, Revision
+from matinee.core.errors import CorruptBundle, InvalidManifest, InvalidReference, SourceDenied, SourceUnavailable
+from matinee.core.plugins import Builtin, Table
+from matinee.core.reference import ModelRef
+from matinee.sources.cache import Cache, CacheEntry, open_cache
+from matinee.sources.isolated import Isolated
+from matinee.sources.records import Record
+from matinee.sources.source import InPlace, Progress, Publisher, Source, SourceFactory, SourceOptions
+from matinee.sources.tree import read_manifest, wipe
+
+__all__ = [
+    "SOURCES",
+    "CacheEntry",
+    "InPlace",
+    "Progress",
+    "Publisher",
+    "Source",
+    "SourceFactory",
+    "SourceOptions",
+    "Sources",
+]
+
+SOURCES: Table[SourceFactory] = Table(
+    "matinee.sources",
+    {
+        "bundled": Builtin("matinee.sources.bundled:BundledSource"),
+        "folder": Builtin("matinee.sources.folder:FolderSource"),
+        "wandb": Builtin("matinee.sources.wandb:WandbSource", extra="wandb"),
+        "mlflow": Builtin("matinee.sources.mlflow:MlflowSource", extra="mlflow"),
+        "huggingface": Builtin("matinee.sources.huggingface:HuggingFaceSource", extra="hf"),
+        "objectstore": Builtin("matinee.sources.objectstore:ObjectStoreSource"),
+    },
+)
+_ON_THIS_MACHINE = ("bundled", "folder")
+
+
+class Sources:
+    """Every source behind one cache; safe to use from several threads.
+
+    A pulled bundle is kept in the cache until `release`; only then may newer ones push it out.
+    """
+
+    def __init__(self, options: SourceOptions | None = None) -> None:
+        self._options = options or SourceOptions()
+        self._made: dict[str, Source] = {}
+        self._opened: Cache | None = None
+
+    def resolve(self, ref: ModelRef) -> Revision:
+        """What the reference means right now.
+
+        Raises `InvalidReference`, `UnknownPlugin`, `MissingExtra`, `RevisionNotFound`, `SourceUnavailable` (the
+        registry does not answer) and `SourceDenied` (it does not accept our credentials).
+        """
+        return self._source(ref).resolve(ref)
+
+    def pull(self, revision: Revision) -> Bundle:
+        """The revision's files, from the cache or through one transfer however many processes ask.
+
+        Transfers that fail are wiped and tried again with growing pauses. Raises `CorruptBundle` when the bytes
+        are wrong every time, and what `resolve` raises.
+        """
+        source = self._source(revision.reference)
+        if isinstance(source, InPlace):
+            return Bundle(source.locate(revision), revision, revision.digest)
+        try:
+            folder, digest = self._cache.transferred(
+                Record.of(revision), lambda into: self._fill(source, revision, into), self._options.pull_seconds
+            )
+        except TimeoutError as error:
+            raise SourceUnavailable(
+                f"{revision.reference}: another process transfers it, too slowly: {error}"
+            ) from None
+        except OSError as error:
+            raise SourceUnavailable(
+                f"cannot write to the cache folder {self._cache.folder}: {error.strerror}; CACHE_DIR names another"
+            ) from error
+        return Bundle(folder, revision, digest)
+
+    def confirm(self, bundle: Bundle) -> None:
+        """Say that the bundle was loaded and answers, so that `last_good` prefers it to what was only pulled."""
+        if not isinstance(self._source(bundle.revision.reference), InPlace):
+            self._cache.records.confirm(bundle.revision.reference.text, bundle.digest)
+
+    def last_good(self, ref: ModelRef) -> Bundle | None:
+        """The newest confirmed revision of the reference that is still cached, else the newest pulled; marked stale.
+
+        Asks nobody. A pinned revision cannot have changed and is not stale.
+        """
+        history = self._cache.records.of_reference(ref.text)
+        for record in sorted(history, key=lambda record: not record.confirmed):
+            if (folder := self._cache.open(record.bundle)) is not None:
+                return Bundle(folder, record.revision(), record.bundle, stale=not record.pinned)
+        return None
+
+    def release(self, bundle: Bundle) -> None:
+        """The bundle is not used any more; call it once for each `pull` or `last_good`."""
+        if self._opened is not None:
+            self._opened.release(bundle.digest)
+
+    def push(self, folder: Path, ref: ModelRef) -> Revision:
+        """Publish a folder; raises `InvalidManifest` without a manifest, `InvalidReference` where nothing is taken."""
+        if read_manifest(folder) is None:
+            raise InvalidManifest([f"{folder} has none that can be read; `matinee verify` says what is wrong"])
+        source = self._source(ref)
+        if not isinstance(source, Publisher):
+            raise InvalidReference(f"{ref}: this source takes no models; push to wandb:, models:, a bucket or a folder")
+        return source.push(folder, ref)
+
+    def cached(self) -> list[CacheEntry]:
+        """What the cache holds, used last first."""
+        return self._cache.entries()
+
+    def close(self) -> None:
+        """End client processes; locks are given back when this process ends."""
+        for source in self._made.values():
+            if isinstance(source, Isolated):
+                source.close()
+
+    @property
+    def _cache(self) -> Cache:
+        """Opened when first needed: the bundled models need no cache at all."""
+        if self._opened is None:
+            options = self._options
+            self._opened = open_cache(options.cache_dir, options.cache_bytes, options.max_files, options.max_bytes)
+        return self._opened
+
+    def _source(self, ref: ModelRef) -> Source:
+        if ref.source not in self._made:
+            if ref.source in _ON_THIS_MACHINE:
+                self._made[ref.source] = SOURCES.get(ref.source)(self._options)
+            elif ref.source in SOURCES.names():
+                self._made[ref.source] = Isolated(ref.source, self._options)
+            else:
+                SOURCES.get(ref.source)  # raises, with the names that are known
+        return self._made[ref.source]
+
+    def _fill(self, source: Source, revision: Revision, into: Path) -> None:
+        """Pull; after a failure that may pass, wipe and pull again."""
+        for attempt in range(1, self._options.attempts + 1):
+            try:
+                source.pull(revision, into)
+            except SourceDenied:
+                raise
+            except (CorruptBundle, SourceUnavailable):
+                if attempt == self._options.attempts:
+                    raise
+            else:
+                return
+            wipe(into)
+            time.sleep(self._options.backoff_seconds * 2 ** (attempt - 1) * uniform(0.75, 1.25))  # noqa: S311 - jitter
