@@ -1,0 +1,224 @@
+"""One deployment: the name that callers use, the version behind it, and the reference that it follows."""
+
+import asyncio
+import time
+
+from matinee.core.bundle import Revision
+from matinee.core.errors import Conflict, MatineeError, SourceUnavailable
+from matinee.core.events import Polled
+from matinee.core.reference import ModelRef
+from matinee.rollout.budget import LoadBudget
+from matinee.rollout.changing import Changer
+from matinee.rollout.history import Entry
+from matinee.rollout.live import Live, Switch, Version
+from matinee.rollout.opening import Opening, Stages
+from matinee.rollout.options import RolloutOptions
+from matinee.rollout.preparation import Preparation
+from matinee.rollout.record import Record
+from matinee.rollout.state import CandidateState, DeploymentState, PollState, RefusalState, describe
+from matinee.rollout.watcher import Watcher
+
+START_INTERVAL = 1.0  # seconds before the first retry, while nothing answers yet
+
+
+class Deployment:
+    """Answers under one name with what one reference means, and follows it.
+
+    Made, started, used and closed on one event loop. To answer:
+    `with deployment.acquire() as live: predictions = await live.engine.predict(texts)`.
+    """
+
+    def __init__(self, name: str, reference: ModelRef, stages: Stages, options: RolloutOptions) -> None:
+        self.name = name
+        self.reference = reference
+        self._observe = stages.observe
+        self._following = options.poll_seconds > 0
+        self._switch = Switch(stages.observe, options.warm_seconds)
+        self._record = Record(name, str(reference), options.state_dir)
+        self._preparation = Preparation(Opening(name, reference, stages), stages, options, self._take_back)
+        self._changer = Changer(self._switch, self._preparation, self._record, stages)
+        self._watcher = Watcher(self._look, options.poll_seconds)
+        self._budget = LoadBudget(options.load_burst, options.load_every)
+        self._changing = asyncio.Lock()
+        self._poll = PollState("none", 0.0, 0.0, "", 0.0)
+        self._error = ""
+        self._first = asyncio.Event()
+        self._unservable: MatineeError | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    # --- answering ------------------------------------------------------------------------------------------
+
+    def acquire(self) -> Version:
+        """A context manager that yields the `Live` version, open until the block ends; raises `NotReady`."""
+        return self._switch.acquire()
+
+    @property
+    def live(self) -> Live | None:
+        """The version that answers now; None before the first one is loaded."""
+        return self._switch.live
+
+    @property
+    def history(self) -> list[Entry]:
+        """What was live or refused when and why, oldest first; it survives a restart where a folder is set."""
+        return self._record.entries
+
+    @property
+    def queued(self) -> int:
+        """How many texts wait or run."""
+        return self._preparation.admission.held
+
+    @property
+    def state(self) -> DeploymentState:
+        """Everything that people may want to know, as plain values."""
+        live, previous, refused = self.live, self._switch.previous, self._record.last_refusal
+        candidate = self._changer.candidate
+        poll = self._poll
+        return DeploymentState(
+            name=self.name,
+            reference=str(self.reference),
+            ready=live is not None,
+            stale=live is not None and live.stale,
+            following=self._following and not (live is not None and live.revision.pinned),
+            live=describe(live) if live else None,
+            previous=describe(previous) if previous else None,
+            candidate=CandidateState(candidate.version, self._preparation.stage) if candidate else None,
+            refused=RefusalState.of(refused) if refused else None,
+            poll=PollState(poll.outcome, poll.at, poll.seconds, poll.reason, self._watcher.stale_seconds),
+            error=self._error or self._record.problem,
+            queued=self.queued,
+        )
+
+    # --- from start to close --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to open the model and to follow its reference, beside whatever else the event loop does."""
+        self._task = asyncio.create_task(self._run(), name=f"matinee-rollout-{self.name}")
+
+    async def opened(self) -> None:
+        """Wait for the first version; raises the reason when the model cannot be served as things are.
+
+        A registry that is away is no such reason: it is asked again until it answers.
+        """
+        await self._first.wait()
+        if self.live is None and self._unservable is not None:
+            raise self._unservable
+
+    async def close(self) -> None:
+        """Stop following, let every version finish what it has begun, and close it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._switch.close()
+        await self._record.flush()
+
+    async def _run(self) -> None:
+        failures = 0
+        while self.live is None:
+            try:
+                async with self._changing:
+                    await self._open_first()
+            except MatineeError as error:
+                self._error = error.message
+                if not isinstance(error, SourceUnavailable):
+                    self._unservable = error
+                    self._first.set()
+                failures += 1
+                await self._watcher.wait(failures, START_INTERVAL)
+        self._error = ""
+        self._first.set()
+        if self.live.revision.pinned:
+            return
+        await self._watcher.run()
+
+    async def _open_first(self) -> None:
+        try:
+            revision = await self._ask()
+        except SourceUnavailable:
+            if not await self._changer.start_with_last_good():
+                raise
+        else:
+            await self._changer.start_with(revision)
+
+    # --- following ------------------------------------------------------------------------------------------
+
+    def hint(self) -> None:
+        """Somebody says that the reference may have moved: look now."""
+        self._watcher.hint()
+
+    async def reload(self) -> Live:
+        """Look now, and try what was refused before once more; raises the reason when it does not come to answer."""
+        if self._changing.locked():
+            raise Conflict("another change is going on; look at it again when that has ended")
+        async with self._changing:
+            revision = await self._ask()
+            if not self._changer.is_live(revision):
+                await self._changer.change_to(revision, "reload")
+        with self.acquire() as live:
+            return live
+
+    async def rollback(self) -> Live:
+        """Answer with the version before this one; at once while it is kept warm, else after loading it again.
+
+        What is gone back from is passed over until the reference means something else. Raises `Conflict` when
+        there is nothing to go back to.
+        """
+        if self._switch.previous is not None:
+            return self._changer.back("rollback")
+        async with self._changing:
+            return await self._changer.go_back()
+
+    def _take_back(self, version: Version, reason: str) -> None:
+        """A new version does badly: go back from it, unless something else has happened meanwhile."""
+
+        def back() -> None:
+            if self._switch.current is version and self._switch.previous is not None:
+                self._changer.back("auto-rollback", (reason,))
+
+        asyncio.get_running_loop().call_soon(back)
+
+    async def _look(self) -> bool:
+        """One look at the registry, and what follows from it; answers whether the registry did."""
+        async with self._changing:
+            try:
+                revision = await self._ask()
+            except MatineeError:
+                return False
+            if not self._changer.is_live(revision) and not self._record.is_held(revision.key):
+                return await self._follow(revision)
+        return True
+
+    async def _follow(self, revision: Revision) -> bool:
+        if not self._changer.is_warm(revision):
+            if wait := self._budget.wait():
+                asyncio.get_running_loop().call_later(wait, self.hint)
+                return True
+            self._budget.spend()
+        try:
+            await self._changer.change_to(revision, "follow")
+        except SourceUnavailable:
+            return False
+        except MatineeError:
+            return True  # on record
+        return True
+
+    async def _ask(self) -> Revision:
+        """One question to the registry, told to whoever listens."""
+        began = time.perf_counter()
+        try:
+            revision = await self._preparation.resolve()
+        except MatineeError as error:
+            self._polled("failed", began, error.message)
+            raise
+        self._watcher.seen()
+        self._record.means(revision.key)
+        if self._changer.is_live(revision):
+            self._switch.confirm()
+            self._polled("same", began)
+        else:
+            self._polled("differs", began)
+        return revision
+
+    def _polled(self, outcome: str, began: float, reason: str = "") -> None:
+        seconds, stale = time.perf_counter() - began, self._watcher.stale_seconds
+        self._poll = PollState(outcome, time.time(), seconds, reason, stale)
+        self._observe(Polled(self.name, outcome, seconds, stale, reason))

@@ -1,0 +1,138 @@
+"""What was live when, and why it changed: JSON lines that survive a crash and a restart.
+
+A record is one appended line, flushed to the disk; a line that a crash cut short is passed over when reading.
+A file that has grown past `MAX_BYTES` becomes `….1` and a new one begins, so the history stays bounded. Each
+append opens the file anew, so that the processes of one server can share it.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matinee.core.bundle import Revision
+from matinee.core.prediction import ModelIdentity
+from matinee.core.reference import ModelRef
+
+Key = tuple[str, str]
+MAX_BYTES = 1_000_000
+MAX_REASON = 500  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change, or one refusal, of one deployment.
+
+    `event` is `live` or `refused`; `cause` is that of `ModelSwapped`, or the stage that refused; `at` is in
+    seconds since the epoch. `version` and `digest` are those of the answers, `key` those of the registry, and
+    `held` is the key of the revision that is passed over from now on, if any.
+    """
+
+    event: str
+    cause: str
+    version: str
+    digest: str
+    source: str
+    key: Key
+    at: float = field(default_factory=time.time)
+    previous: str = ""
+    reasons: tuple[str, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+    held: Key | None = None
+
+    @classmethod
+    def live(cls, model: ModelIdentity, revision: Revision, cause: str, **more: Any) -> "Entry":
+        """`model` began to answer."""
+        return cls("live", cause, model.version, model.digest, model.source, revision.key,
+                   details=revision.details, **more)  # fmt: skip
+
+    @classmethod
+    def refused(cls, revision: Revision, stage: str, reasons: tuple[str, ...], **more: Any) -> "Entry":
+        """`revision` was looked at and is not going to answer."""
+        short = tuple(reason[:MAX_REASON] for reason in reasons)
+        return cls("refused", stage, revision.version, revision.digest, str(revision.reference), revision.key,
+                   reasons=short, held=revision.key, **more)  # fmt: skip
+
+    def revision(self, reference: ModelRef) -> Revision:
+        """The revision again, to be pulled (from the cache, where it still is)."""
+        return Revision(reference, *self.key, pinned=False, details=dict(self.details))
+
+    def to_line(self) -> bytes:
+        """The record as one line of JSON (ASCII, so that no text in it can break the line)."""
+        document = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(document, default=dict).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Entry | None":
+        """Read one line; None for one that was cut short or is not ours."""
+        try:
+            document = json.loads(line)
+            document["key"] = tuple(document["key"])
+            document["held"] = tuple(document["held"]) if document["held"] else None
+            document["reasons"] = tuple(document["reasons"])
+            return cls(**document)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+class History:
+    """The entries of one deployment, newest last; with no `path` they live as long as the process."""
+
+    def __init__(self, path: Path | None, keep: int = 1000) -> None:
+        self._path = path
+        self._keep = keep
+        self._entries = self._read() if path else []
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The newest `keep` entries, oldest first."""
+        return list(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        """Remember `entry` at once; `write` makes it last."""
+        self._entries = [*self._entries[-self._keep + 1 :], entry]
+
+    def write(self, entry: Entry) -> None:
+        """Append `entry` to the file and wait until it is on the disk; blocking, raises `OSError`."""
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._path.exists() and self._path.stat().st_size > MAX_BYTES:
+            self._path.replace(self._older)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, (b"\n" if torn else b"") + entry.to_line())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def held(self, source: str) -> set[Key]:
+        """The keys that are passed over: refused, or rolled back from, and not live by another way since."""
+        held: set[Key] = set()
+        for entry in self._entries:
+            if entry.source != source:
+                continue
+            if entry.event == "live":
+                held.discard(entry.key)
+            if entry.held is not None:
+                held.add(entry.held)
+        return held
+
+    @property
+    def _older(self) -> Path:
+        assert self._path is not None  # noqa: S101 - only asked for when there is a file
+        return self._path.with_name(self._path.name + ".1")
+
+    def _read(self) -> list[Entry]:
+        lines: list[bytes] = []
+        for path in (self._older, self._path):
+            if path is not None and path.exists():
+                lines += path.read_bytes().split(b"\n")
+        found = (Entry.from_line(line) for line in lines[-self._keep :] if line)
+        return [entry for entry in found if entry is not None]

@@ -1,0 +1,204 @@
+"""From a reference to a loaded classifier: resolve, pull, verify, load, and a cascade's members likewise."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from matinee.core.bundle import Bundle, Revision, VerifiedBundle
+from matinee.core.errors import MatineeError, ModelRejected
+from matinee.core.events import ModelOpened, Observe
+from matinee.core.manifest import Manifest
+from matinee.core.prediction import Classifier, ModelIdentity
+from matinee.core.reference import ModelRef
+from matinee.flavors import LoadOptions, compose, load
+from matinee.sources import Sources
+from matinee.verify import Policy, inspect
+
+CASCADE_FLAVOR = "cascade"
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What opening a model needs: the sources, what verification allows, how to load, who listens.
+
+    `quick` is the reference of a quick model that answers first when it is sure (the setting `CASCADE`).
+    """
+
+    sources: Sources
+    policy: Policy
+    load: LoadOptions
+    observe: Observe
+    quick: ModelRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Verified files that are ready to be loaded: of one model, or of a cascade with its quick and full member."""
+
+    bundle: VerifiedBundle
+    members: tuple["Parcel", "Parcel"] | None = None
+
+    @property
+    def version(self) -> str:
+        """The registry's word; for two models that the setting `CASCADE` put together, both."""
+        if self.members is None or self.bundle.manifest.flavor == CASCADE_FLAVOR:
+            return self.bundle.revision.version
+        return f"{self.bundle.revision.version}+{self.members[0].version}"
+
+    @property
+    def digest(self) -> str:
+        """Names every byte that can have a part in an answer (a cascade's manifest names its members' digests)."""
+        if self.members is None or self.bundle.manifest.flavor == CASCADE_FLAVOR:
+            return self.bundle.digest
+        both = f"{self.bundle.digest}\n{self.members[0].digest}"
+        return f"sha256:{hashlib.sha256(both.encode()).hexdigest()}"
+
+    @property
+    def bundles(self) -> list[Bundle]:
+        """The folders that have a part in it, each once."""
+        own = [self.bundle, *(member.bundle for member in self.members or () if member.bundle is not self.bundle)]
+        return [Bundle(each.folder, each.revision, each.digest, each.stale) for each in own]
+
+    @property
+    def stale(self) -> bool:
+        """The registry could not be asked about one of the models."""
+        return self.bundle.stale or any(member.stale for member in self.members or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A loaded model and where it came from; `seconds` is what opening it took."""
+
+    classifier: Classifier
+    identity: ModelIdentity
+    manifest: Manifest
+    revision: Revision
+    parcel: Parcel
+    seconds: float
+
+    @property
+    def stale(self) -> bool:
+        """It is the last good revision; the registry could not be asked for the current one."""
+        return self.parcel.stale
+
+    def renamed(self, names: Mapping[str, str]) -> "Opened":
+        """The same with its labels under other names."""
+        return replace(self, classifier=Renamed(self.classifier, names)) if names else self
+
+
+class Renamed:
+    """A classifier whose labels have the names that callers know."""
+
+    def __init__(self, classifier: Classifier, names: Mapping[str, str]) -> None:
+        self.labels = tuple(names.get(label, label) for label in classifier.labels)
+        self.capacity = classifier.capacity
+        self.encode = classifier.encode
+        self.run = classifier.run
+        self.finish = classifier.finish
+        self.close = classifier.close
+
+
+class Opening:
+    """One attempt to open a model; `stage` says how far it came (`resolve`, `pull`, `verify`, `load`)."""
+
+    def __init__(self, name: str, reference: ModelRef, stages: Stages) -> None:
+        self.name = name
+        self.reference = reference
+        self.stage = "resolve"
+        self._stages = stages
+        self._began = time.perf_counter()
+
+    def resolve(self) -> Revision:
+        """Ask the registry what the reference means right now."""
+        self.stage = "resolve"
+        return self._stages.sources.resolve(self.reference)
+
+    def fetch(self, revision: Revision) -> Parcel:
+        """Pull and verify; raises `CorruptBundle`, `ModelRejected`, `SourceUnavailable` and the like."""
+        self.stage = "pull"
+        return self.unpack(self._stages.sources.pull(revision))
+
+    def unpack(self, bundle: Bundle) -> Parcel:
+        """Verify a bundle that is here already, and fetch what belongs to it; gives it back when it is refused."""
+        self.stage = "verify"
+        try:
+            return self._unpack(bundle)
+        except BaseException:
+            self._stages.sources.release(bundle)
+            raise
+
+    def release(self, parcel: Parcel) -> None:
+        """Its files are not used any more."""
+        for bundle in parcel.bundles:
+            self._stages.sources.release(bundle)
+
+    def confirm(self, parcel: Parcel) -> None:
+        """It was loaded and answers: it is what to start with when the registry is away."""
+        for bundle in parcel.bundles:
+            self._stages.sources.confirm(bundle)
+
+    def _unpack(self, bundle: Bundle) -> Parcel:
+        verified = inspect(bundle, self._stages.policy)
+        if verified.manifest.flavor == CASCADE_FLAVOR:
+            members = verified.manifest.options.get("members")
+            listed: Mapping[str, Any] = members if isinstance(members, Mapping) else {}
+            return Parcel(verified, (self._member(listed, "quick"), self._member(listed, "full")))
+        if self._stages.quick is not None:
+            return Parcel(verified, (self._other(self._stages.quick), Parcel(verified)))
+        return Parcel(verified)
+
+    def load(self, parcel: Parcel) -> Opened:
+        """Load the files into memory; raises `ModelRejected` for whatever the model's own code raises."""
+        self.stage = "load"
+        classifier = load_parcel(parcel, self._stages.load)
+        opened = Opened(
+            classifier=classifier,
+            identity=self.identity(parcel),
+            manifest=parcel.bundle.manifest,
+            revision=parcel.bundle.revision,
+            parcel=parcel,
+            seconds=time.perf_counter() - self._began,
+        )
+        self._stages.observe(ModelOpened(opened.identity, opened.seconds))
+        return opened
+
+    def identity(self, parcel: Parcel) -> ModelIdentity:
+        """Who answers once `parcel` is loaded."""
+        return ModelIdentity(self.name, parcel.version, parcel.digest, str(self.reference))
+
+    def _member(self, members: Mapping[str, Any], role: str) -> Parcel:
+        entry = members.get(role)
+        reference = entry.get("reference") if isinstance(entry, Mapping) else None
+        if not isinstance(reference, str):
+            raise ModelRejected([f"options.members.{role} must name a model: {{'reference': …, 'digest': …}}"])
+        parcel = self._other(ModelRef.parse(reference))
+        promised = entry.get("digest") if isinstance(entry, Mapping) else None
+        if promised != parcel.digest:
+            raise ModelRejected([f"options.members.{role} promises {promised}, and {reference} is {parcel.digest}"])
+        return parcel
+
+    def _other(self, reference: ModelRef) -> Parcel:
+        """A second model: the settings that force flavor and labels were meant for the first one."""
+        sources = self._stages.sources
+        return Parcel(inspect(sources.pull(sources.resolve(reference)), Policy()))
+
+
+def load_parcel(parcel: Parcel, options: LoadOptions) -> Classifier:
+    """The classifier of one model, or of two models put together; raises `ModelRejected`."""
+    try:
+        if parcel.members is None:
+            return load(parcel.bundle, options)
+        quick, full = parcel.members
+        return compose(parcel.bundle, load_parcel(quick, options), load_parcel(full, options))
+    except MatineeError:
+        raise
+    except Exception as error:
+        raise ModelRejected([f"loading raised {type(error).__name__}"]) from error
+
+
+def open_model(name: str, reference: ModelRef, stages: Stages) -> Opened:
+    """Open what `reference` means right now; raises what its stages raise, each a `MatineeError`."""
+    opening = Opening(name, reference, stages)
+    return opening.load(opening.fetch(opening.resolve()))

@@ -1,0 +1,138 @@
+"""From a revision to a version that is ready to answer: fetched, judged, loaded, tried out, warm."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from matinee.core.bundle import Revision
+from matinee.core.errors import ModelRejected, SourceUnavailable
+from matinee.core.events import GateJudged, fan_out
+from matinee.engine import Admission, Engine
+from matinee.rollout import background
+from matinee.rollout.gate import Verdict, golden_examples, golden_reasons, try_out
+from matinee.rollout.live import Live, Version
+from matinee.rollout.opening import Opened, Opening, Parcel, Stages
+from matinee.rollout.options import RolloutOptions
+from matinee.rollout.recent import Probation, Recent, percentile
+from matinee.rollout.trial import answer_all
+
+
+class Preparation:
+    """Makes the versions of one deployment. Everything slow happens beside the event loop.
+
+    `breach` is called with a version and the reason when it does badly in its first minutes.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        stages: Stages,
+        options: RolloutOptions,
+        breach: Callable[[Version, str], None],
+    ) -> None:
+        self.name = opening.name
+        self.admission = Admission(options.queue_size)
+        self._opening = opening
+        self._stages = stages
+        self._options = options
+        self._breach = breach
+        self._asking = False
+
+    @property
+    def stage(self) -> str:
+        """How far the present candidate has come: `resolve`, `pull`, `verify`, `gate` or `load`."""
+        return self._opening.stage
+
+    async def resolve(self) -> Revision:
+        """Ask the registry; raises `SourceUnavailable` while an earlier question is still without an answer."""
+        if self._asking:
+            raise SourceUnavailable("the registry has not answered the last question yet")
+
+        def ask() -> Revision:
+            try:
+                return self._opening.resolve()
+            finally:
+                self._asking = False
+
+        self._asking = True
+        limit = self._options.poll_timeout
+        try:
+            return await background.run(ask, limit=limit, nice=background.NICE)
+        except TimeoutError:
+            raise SourceUnavailable(f"the registry did not answer within {limit:g} seconds") from None
+
+    async def fetch(self, revision: Revision) -> Parcel:
+        """Pull and verify `revision`."""
+        return await background.run(lambda: self._opening.fetch(revision), nice=background.NICE)
+
+    async def last_good(self) -> Parcel | None:
+        """The last revision in the cache that has answered, verified; None when there is none."""
+        bundle = await background.run(lambda: self._stages.sources.last_good(self._opening.reference))
+        if bundle is None:
+            return None
+        return await background.run(lambda: self._opening.unpack(bundle))
+
+    async def judge(self, parcel: Parcel, against: Version) -> Verdict:
+        """Try the candidate out in a process of its own and say whether it may answer."""
+        self._opening.stage = "gate"
+        golden = golden_examples(self._options.gate, parcel.bundle.manifest)
+        verdict = await try_out(parcel, self._stages.load, golden, against, self._options.gate)
+        if not verdict.passed:
+            await background.run(lambda: self._opening.release(parcel))
+        identity = self._opening.identity(parcel)
+        self._stages.observe(GateJudged(identity, verdict.passed, verdict.figures, verdict.reasons))
+        return verdict
+
+    async def load(self, parcel: Parcel, before: Version | None, figures: Mapping[str, float]) -> Version:
+        """Load into this process, try the golden examples out, and start an engine; raises `ModelRejected`."""
+        try:
+            return await self._load(parcel, before, figures)
+        except BaseException:
+            await background.run(lambda: self._opening.release(parcel))
+            raise
+
+    async def _load(self, parcel: Parcel, before: Version | None, figures: Mapping[str, float]) -> Version:
+        limit = self._options.gate.load_seconds
+        try:
+            opened = await background.run(lambda: self._opening.load(parcel), limit=limit)
+        except TimeoutError:
+            raise ModelRejected([f"loading took more than {limit:g} seconds"]) from None
+        opened = opened.renamed(self._options.gate.label_names)
+        try:
+            await background.run(lambda: self._warm_up(opened))
+            return await self._version(opened, before, figures)
+        except BaseException:
+            await background.run(opened.classifier.close)
+            raise
+
+    def _warm_up(self, opened: Opened) -> None:
+        golden = golden_examples(self._options.gate, opened.manifest)
+        answered = answer_all(opened.classifier, [example.text for example in golden], 10.0)
+        reasons, _ = golden_reasons(golden, answered, self._options.gate)
+        if reasons:
+            raise ModelRejected(reasons)
+
+    async def _version(self, opened: Opened, before: Version | None, figures: Mapping[str, float]) -> Version:
+        recent = Recent(self._options.gate.recent_texts)
+        before_ms = percentile([seen.seconds * 1000 for seen in before.recent.seen], 0.95) if before else 0.0
+        probation = Probation(self._options.probation, before_ms, lambda reason: self._breach(version, reason))
+        engine = Engine(
+            opened.classifier,
+            opened.identity,
+            self.admission,
+            self._options.engine,
+            fan_out(recent.observe, probation.observe, self._stages.observe),
+        )
+        await engine.start()
+        live = Live(
+            engine=engine,
+            identity=opened.identity,
+            manifest=opened.manifest,
+            revision=opened.revision,
+            labels=opened.classifier.labels,
+            since=time.time(),
+            stale=opened.stale,
+            figures=figures,
+        )
+        await background.run(lambda: self._opening.confirm(opened.parcel))
+        version = Version(live, recent, probation, lambda: self._opening.release(opened.parcel))
+        return version

@@ -1,0 +1,73 @@
+"""The process that tries a candidate: `python -m matinee.rollout.probe`, started by `probing`, never by people.
+
+It reads one pickled request from its standard input (from the process that started it, so it is trusted), and
+writes lines of JSON to what was its standard output: `{"loaded": …}`, then `{"answered": …}` or `{"refused": …}`.
+Whatever the model prints goes nowhere.
+"""
+
+import gc
+import json
+import os
+import pickle
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from matinee.core.errors import MatineeError, ModelRejected
+from matinee.rollout.opening import load_parcel
+from matinee.rollout.probing import Request
+from matinee.rollout.trial import answer_all
+
+
+def main() -> None:
+    """Load what was asked for, answer the texts, report."""
+    report = os.fdopen(os.dup(1), "wb", buffering=0)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    request: Request = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+    signal.alarm(int(request.load_seconds + request.answer_seconds) + 5)  # an orphan does not live on
+    os.nice(request.nice)
+    _be_the_first_to_go()
+
+    def say(**document: Any) -> None:
+        report.write(json.dumps(document).encode() + b"\n")
+
+    try:
+        _try(request, say)
+    except MatineeError as error:
+        reasons = error.reasons if isinstance(error, ModelRejected) else (error.message,)
+        say(refused=[f"{reason}"[:500] for reason in reasons])
+    os._exit(0)  # a model's own threads or exit handlers have nothing to say here
+
+
+def _try(request: Request, say: Any) -> None:
+    gc.collect()
+    before, began = _peak_bytes(), time.perf_counter()
+    classifier = load_parcel(request.parcel, request.options)
+    say(loaded=time.perf_counter() - began)
+    answered = answer_all(classifier, request.texts, request.answer_seconds)
+    say(
+        answered=[[a.label, a.scores, a.seconds, a.error] for a in answered],
+        labels=classifier.labels,
+        memory=_peak_bytes() - before,
+    )
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _be_the_first_to_go() -> None:
+    """When the machine runs out of memory, this process is ended, not the one that answers (Linux)."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Starting a probe, watching its memory and its time, and reading what it says."""
+
+import asyncio
+import json
+import os
+import pickle
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from matinee.flavors import LoadOptions
+from matinee.rollout import background, memory
+from matinee.rollout.opening import Parcel
+from matinee.rollout.options import GateLimits
+from matinee.rollout.trial import Answered
+
+LOOK_EVERY = 0.05  # seconds between two looks at the probe's memory
+LONGEST_LINE = 16 * 1024 * 1024
+START_SECONDS = 30.0  # for the interpreter and our imports, on a busy machine
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a probe is told."""
+
+    parcel: Parcel
+    options: LoadOptions
+    texts: Sequence[str]
+    load_seconds: float
+    answer_seconds: float
+    nice: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a probe saw, or the `problem` that ended it."""
+
+    problem: str = ""
+    labels: tuple[str, ...] = ()
+    answered: Sequence[Answered] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+async def probe(parcel: Parcel, options: LoadOptions, texts: Sequence[str], limits: GateLimits) -> Outcome:
+    """Load `parcel` in a process of its own and answer `texts` there, within the limits."""
+    began = time.perf_counter()
+    budget = limits.memory_bytes or int(memory.available() * 0.9)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "matinee.rollout.probe"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        limit=LONGEST_LINE,
+    )
+    threads = min(options.threads or 1, max((os.cpu_count() or 2) // 2, 1))
+    request = Request(
+        parcel, replace(options, threads=threads), texts, limits.load_seconds, limits.answer_seconds, background.NICE
+    )
+    try:
+        outcome = await _converse(process, request, budget)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    figures = {**outcome.figures, "gate_seconds": time.perf_counter() - began, "available_mib": budget / MIB}
+    return replace(outcome, figures=figures)
+
+
+async def _converse(process: asyncio.subprocess.Process, request: Request, budget: int) -> Outcome:
+    """Ask, and read the answers while the memory is watched; whichever ends first decides."""
+    reading = asyncio.create_task(_read(process, request))
+    watching = asyncio.create_task(_watch_memory(process.pid, budget))
+    try:
+        done, _ = await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
+        return watching.result() if watching in done and reading not in done else reading.result()
+    finally:
+        for task in (reading, watching):
+            task.cancel()
+        await asyncio.gather(reading, watching, return_exceptions=True)
+
+
+async def _watch_memory(pid: int, budget: int) -> Outcome:
+    """Ends only when the probe takes more than its budget; it is then ended by the caller."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        if budget and memory.resident(pid) > budget:
+            return Outcome(f"it takes more memory than there is: {budget / MIB:.0f} MiB are free for it")
+
+
+async def _read(process: asyncio.subprocess.Process, request: Request) -> Outcome:
+    assert process.stdin is not None  # noqa: S101 - both were asked for as pipes
+    assert process.stdout is not None  # noqa: S101
+    with suppress(ConnectionError):  # a probe that is gone shows in what it did not say
+        process.stdin.write(pickle.dumps(request))
+        await process.stdin.drain()
+        process.stdin.close()
+    loaded = await _line(process.stdout, START_SECONDS + request.load_seconds)
+    if loaded is None:
+        return Outcome(f"loading took more than {request.load_seconds:g} seconds")
+    if "loaded" not in loaded:
+        return Outcome(_problem(loaded, await _ended(process), "loading"))
+    said = await _line(process.stdout, START_SECONDS + request.answer_seconds)
+    if said is None:
+        return Outcome(f"it did not answer within {request.answer_seconds:g} seconds")
+    if "answered" not in said:
+        return Outcome(_problem(said, await _ended(process), "answering"))
+    return _outcome(loaded, said)
+
+
+async def _line(stream: asyncio.StreamReader, seconds: float) -> dict[str, Any] | None:
+    """One line of JSON: None when it did not come in time, empty when the probe is gone or talks nonsense."""
+    try:
+        line = await asyncio.wait_for(stream.readline(), seconds)
+        document = json.loads(line) if line else {}
+    except TimeoutError:
+        return None
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+async def _ended(process: asyncio.subprocess.Process) -> int:
+    try:
+        return await asyncio.wait_for(process.wait(), 1.0)
+    except TimeoutError:
+        return 0
+
+
+def _problem(said: Mapping[str, Any], status: int, doing: str) -> str:
+    if "refused" in said:
+        return "; ".join(str(reason) for reason in said["refused"])
+    if status < 0:
+        return f"the process crashed while {doing} it ({signal.Signals(-status).name})"
+    return f"the process ended while {doing} it (status {status})"
+
+
+def _outcome(loaded: Mapping[str, Any], said: Mapping[str, Any]) -> Outcome:
+    """The probe's report; it runs foreign code, so nothing in it is taken on trust."""
+    try:
+        answered = [Answered(str(a[0]), tuple(map(float, a[1])), float(a[2]), str(a[3])) for a in said["answered"]]
+        figures = {"load_seconds": float(loaded["loaded"]), "memory_mib": float(said["memory"]) / MIB}
+        return Outcome(labels=tuple(map(str, said["labels"])), answered=answered, figures=figures)
+    except (LookupError, TypeError, ValueError):
+        return Outcome("its probe did not report properly")

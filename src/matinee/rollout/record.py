@@ -1,0 +1,75 @@
+"""The history of one deployment in use: what is passed over, what to go back to, and writing down without waiting."""
+
+import asyncio
+from pathlib import Path
+
+from matinee.rollout import background
+from matinee.rollout.history import Entry, History, Key
+
+
+class Record:
+    """Entries under one reference. A revision is passed over once it was refused, or gone back from.
+
+    The first until it changes or is asked for by `reload`; the second until the reference means something else.
+    """
+
+    def __init__(self, name: str, source: str, folder: Path | None) -> None:
+        self._history = History(folder / f"history-{name}.jsonl" if folder else None)
+        self._source = source
+        self._held = self._history.held(source)
+        self._left: Key | None = self._last_left()
+        self._writing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.problem = ""
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Oldest first, of every reference that the deployment has had."""
+        return self._history.entries
+
+    @property
+    def last_refusal(self) -> Entry | None:
+        """The newest refusal under this reference."""
+        return next((e for e in reversed(self.entries) if e.event == "refused" and e.source == self._source), None)
+
+    def is_held(self, key: Key) -> bool:
+        """Whether the revision is passed over."""
+        return key in self._held
+
+    def means(self, key: Key) -> None:
+        """The reference means `key` now; what was gone back from may come again if it is meant anew."""
+        if self._left is not None and key != self._left:
+            self._held.discard(self._left)
+            self._left = None
+
+    def last_live(self, other_than: Key) -> Entry | None:
+        """The newest version that was live under this reference and is another one than `other_than`."""
+        mine = (e for e in reversed(self.entries) if e.event == "live" and e.source == self._source)
+        return next((e for e in mine if e.key != other_than and e.key not in self._held), None)
+
+    def add(self, entry: Entry) -> None:
+        """Remember `entry` at once, and write it to the disk beside the event loop."""
+        self._history.add(entry)
+        if entry.event == "live":
+            self._held.discard(entry.key)
+        if entry.held is not None:
+            self._held.add(entry.held)
+            self._left = entry.held if entry.event == "live" else self._left
+        task = asyncio.create_task(self._write(entry))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def flush(self) -> None:
+        """Wait until everything is written."""
+        await asyncio.gather(*self._tasks)
+
+    async def _write(self, entry: Entry) -> None:
+        async with self._writing:
+            try:
+                await background.run(lambda: self._history.write(entry))
+            except OSError as error:
+                self.problem = f"the history cannot be written: {error.strerror}"
+
+    def _last_left(self) -> Key | None:
+        lives = [e for e in self.entries if e.event == "live" and e.source == self._source]
+        return lives[-1].held if lives else None
