@@ -1,0 +1,188 @@
+"""A record of every prediction in one long-lived W&B run per server process.
+
+The W&B client works in a process of its own (`wandb_worker`) with a low priority: its cost for each row (some
+0.2 ms) and its memory stay away from the requests, and a run is finished even when the server is killed. Here is
+only what the server does for it: remember a few numbers for each prediction, and once a second hand them over from
+a thread. When the other side is slow or away, what finds no room is dropped and counted.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from random import random
+from typing import Any
+
+from matinee.core.errors import MissingExtra
+from matinee.core.events import Event, ModelSwapped, Predicted, RequestFailed
+
+BATCH_ROWS = 500
+MOST_LABELS = 20
+LONGEST_TEXT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class WandbLogOptions:
+    """Where and how to record.
+
+    `mode` is `online` or `offline` (then `folder` holds the run, for `wandb sync`). `queue_rows` bounds what waits,
+    `text_share` is the share of texts that are recorded themselves: 0, for texts are personal data. The limits of
+    starting and of finishing a run are in seconds.
+    """
+
+    project: str = "imdb-sentiment-api"
+    entity: str = ""
+    name: str = ""
+    mode: str = "online"
+    folder: str = ""
+    api_key: str = field(default="", repr=False)
+    config: Mapping[str, str] = field(default_factory=dict)
+    queue_rows: int = 10_000
+    text_share: float = 0.0
+    every_seconds: float = 1.0
+    init_seconds: float = 20.0
+    finish_seconds: float = 4.0
+    longest_pause: float = 60.0
+
+
+class WandbLog:
+    """Takes predictions from the event loop and hands them to the worker process; `sent` and `dropped` are counters."""
+
+    def __init__(
+        self, options: WandbLogOptions, sent: Callable[[float], None], dropped: Callable[[float], None]
+    ) -> None:
+        if find_spec("wandb") is None:
+            raise MissingExtra("WANDB_LOG", "wandb")
+        self._options = options
+        self._sent = sent
+        self._dropped = dropped
+        self._run_id = uuid.uuid4().hex[:12]
+        self._rows: deque[dict[str, Any]] = deque()
+        self._failures = 0
+        self._closing = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pause = 1.0
+        self._not_before = 0.0
+        self._thread = threading.Thread(target=self._work, name="matinee-wandb-log", daemon=True)
+        self._thread.start()
+
+    # --- on the event loop ----------------------------------------------------------------------------------
+
+    def observe(self, event: Event) -> None:
+        """Remember what is worth a row; a few microseconds."""
+        if isinstance(event, Predicted):
+            self._predicted(event)
+        elif isinstance(event, RequestFailed):
+            self._failures += 1
+        elif isinstance(event, ModelSwapped):
+            self._add({"swap": event.model.version, "cause": event.cause, "digest": event.model.digest})
+
+    def _predicted(self, event: Predicted) -> None:
+        latency = round(event.seconds * 1000, 3)
+        for position, prediction in enumerate(event.predictions):
+            row: dict[str, Any] = dict(list(prediction.scores.items())[:MOST_LABELS])
+            row["label"] = prediction.label
+            row["latency_ms"] = latency
+            row["tokens"] = prediction.tokens
+            row["version"] = event.model.version
+            row["model"] = event.model.name
+            if self._options.text_share and random() < self._options.text_share:  # noqa: S311 - a sample
+                row["text"] = event.texts[position][:LONGEST_TEXT]
+            self._add(row)
+
+    def _add(self, row: dict[str, Any]) -> None:
+        if len(self._rows) >= self._options.queue_rows:
+            self._dropped(1)
+        else:
+            self._rows.append(row)
+
+    # --- in the thread --------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._closing.wait(self._options.every_seconds):
+            self._hand_over()
+        self._hand_over()
+        self._end()
+
+    def _hand_over(self) -> None:
+        """Hand over what waits; what the worker does not take is dropped."""
+        if not self._rows or not self._worker_runs():
+            return
+        failures, self._failures = self._failures, 0
+        self._write({"failures": failures})
+        while self._rows:
+            rows = [self._rows.popleft() for _ in range(min(len(self._rows), BATCH_ROWS))]
+            if not self._write({"rows": rows}):
+                self._dropped(len(rows))
+                return
+            self._sent(len(rows))
+
+    def _worker_runs(self) -> bool:
+        if self._process is not None and self._process.poll() is None:
+            return True
+        if time.monotonic() < self._not_before:
+            return False
+        self._not_before = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, self._options.longest_pause)
+        self._process = self._start()
+        return True
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        options = asdict(self._options)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        if key := options.pop("api_key"):
+            environment["WANDB_API_KEY"] = key
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "matinee.monitor.wandb_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,  # a Ctrl-C is for the server; the worker ends when its input does
+        )
+        self._process = process
+        self._write({"run": self._run_id, **options})
+        return process
+
+    def _write(self, document: Mapping[str, Any]) -> bool:
+        stream = self._process.stdin if self._process else None
+        if stream is None:
+            return False
+        try:
+            stream.write(json.dumps(document).encode() + b"\n")
+            stream.flush()
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _end(self) -> None:
+        """Close the worker's input, so that it finishes the run; end it when that takes too long."""
+        process = self._process
+        if process is None:
+            return
+        with suppress(OSError):
+            if process.stdin is not None:
+                process.stdin.close()
+        try:
+            process.wait(self._options.finish_seconds + 1.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    # --- from anywhere --------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Hand over the rest and finish the run; blocking, for a little more than `finish_seconds` at most."""
+        self._closing.set()
+        self._thread.join(self._options.finish_seconds + 2.0)
+        if self._thread.is_alive() and self._process is not None:
+            self._process.kill()  # it holds up the thread by not reading
+            self._thread.join(1.0)

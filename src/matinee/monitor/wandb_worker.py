@@ -1,0 +1,121 @@
+"""The process that talks to W&B: `python -m matinee.monitor.wandb_worker`, started by `wandb_log`.
+
+Reads lines of JSON: first the options, then rows, until its input ends; then it finishes the run. It ignores the
+signals that end the server, because the server closes its input when it goes.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MINUTE = 60.0
+MOST_TEXTS = 100  # in the table of one minute
+
+
+class Minute:
+    """Figures over one minute."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.latencies: list[float] = []
+        self.labels: Counter[str] = Counter()
+        self.tokens = 0
+        self.failures = 0
+        self.texts: list[list[Any]] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count one prediction."""
+        self.latencies.append(row["latency_ms"])
+        self.labels[row["label"]] += 1
+        self.tokens += row["tokens"]
+        if "text" in row and len(self.texts) < MOST_TEXTS:
+            self.texts.append([row["text"], row["label"], row[row["label"]], row["version"]])
+
+    def figures(self) -> dict[str, float]:
+        """What the minute comes to; empty when nothing happened."""
+        count = len(self.latencies)
+        if not count and not self.failures:
+            return {}
+        figures: dict[str, float] = {
+            "minute/predictions": count,
+            "minute/failures": self.failures,
+            "minute/tokens": self.tokens,
+        }
+        ranked = sorted(self.latencies)
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)) if count else ():
+            figures[f"minute/latency_{name}_ms"] = ranked[min(int(share * count), count - 1)]
+        for label, number in self.labels.most_common(20):
+            figures[f"minute/share_{label}"] = number / count
+        return figures
+
+
+def main() -> None:
+    """Record what comes in, until nothing comes any more."""
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    os.nice(10)
+    options = json.loads(sys.stdin.readline())
+    run = _start(options)
+    _record(run, (json.loads(line) for line in sys.stdin))
+    run.finish()
+
+
+def _start(options: Mapping[str, Any]) -> Any:
+    import wandb
+
+    settings = wandb.Settings(
+        init_timeout=options["init_seconds"],
+        finish_timeout=options["finish_seconds"],
+        finish_timeout_raises=False,
+        console="off",
+        silent=True,
+        disable_git=True,
+        save_code=False,
+        x_disable_meta=True,
+        x_disable_stats=True,
+    )
+    return wandb.init(
+        project=options["project"],
+        entity=options["entity"] or None,
+        name=options["name"] or None,
+        id=options["run"],
+        resume="allow" if options["mode"] == "online" else None,
+        job_type="inference",
+        mode=options["mode"],
+        dir=options["folder"] or None,
+        config=options["config"],
+        settings=settings,
+    )
+
+
+def _record(run: Any, documents: Iterable[Mapping[str, Any]]) -> None:
+    minute = Minute()
+    for document in documents:
+        minute.failures += document.get("failures", 0)
+        for row in document.get("rows", ()):
+            if "label" in row:
+                minute.add(row)
+            run.log({name: value for name, value in row.items() if name != "text"})
+        if time.monotonic() - minute.began > MINUTE:
+            _close_minute(run, minute)
+            minute = Minute()
+    _close_minute(run, minute)
+
+
+def _close_minute(run: Any, minute: Minute) -> None:
+    figures: dict[str, Any] = dict(minute.figures())
+    if minute.texts:
+        import wandb
+
+        figures["minute/texts"] = wandb.Table(columns=["text", "label", "score", "version"], data=minute.texts)
+    if figures:
+        run.log(figures)
+
+
+if __name__ == "__main__":
+    main()
