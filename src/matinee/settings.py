@@ -69,6 +69,9 @@ class Settings(BaseModel):
     poll_seconds: float = Field(
         30, ge=0, le=86400, description="How often, in seconds, an alias is looked up again; 0 never"
     )
+    warm_seconds: float = Field(
+        600, ge=0, le=86400, description="How long, in seconds, the version before stays in memory for a rollback"
+    )
     webhook_secret: SecretStr | None = Field(
         None, description="Shared secret of registry webhooks, which cause an early look"
     )
@@ -78,12 +81,21 @@ class Settings(BaseModel):
     local_model_dir: str = Field("./ml/model/", description="Original name: folder of the model file")
     local_model_name: str = Field("model.pkl", description="Original name: file or folder in `LOCAL_MODEL_DIR`")
     model_version: str = Field("latest", description="Original name: alias or version of the W&B artifact")
-    model_loader: Literal["joblib", "keras", "transformers"] = Field(
-        "joblib", description="Original name: what kind of file a bare model is: `joblib`, `keras` or `transformers`"
+    model_loader: str = Field(
+        "",
+        description="Original name: what a bare model is: `joblib`, `keras`, `transformers`, another flavor, or "
+        "`package.module:Class` for a class of your own; unset: the files tell",
     )
     wandb_api_key: SecretStr | None = Field(None, description="Key for Weights & Biases")
     debug: bool = Field(default=False, description="Original name: log at level `debug`; answers never change")
     secret_key: SecretStr | None = Field(None, description="Original name: accepted, and used for nothing")
+
+    # --- what a model may contain ---
+    allow_pickle_names: Texts = Field((), description="Further `module.name` pairs that a pickle may refer to")
+    allow_keras_names: Texts = Field((), description="Further Keras classes, `package>Name` or `module.Name`")
+    allow_python_function: bool = Field(
+        default=False, description="Allow MLflow's `python_function` models, which run code of their own"
+    )
 
     # --- the server ---
     host: str = Field("0.0.0.0", description="Address to listen on")  # noqa: S104 - a container listens on all
@@ -123,6 +135,9 @@ class Settings(BaseModel):
         "info", description="Least severe level that is logged"
     )
 
+    log_requests: bool = Field(default=False, description="Log a line for each answer; never its text")
+    traces: str = Field("", description="Address of an OpenTelemetry collector (OTLP over HTTP); empty sends none")
+
     # --- how the model runs ---
     runtime: Literal["auto", "openvino", "onnxruntime"] = Field("auto", description="What runs an ONNX graph")
     precision: str = Field("auto", description="Arithmetic of the graph: `auto`, `f32`, `bf16` or `int8`")
@@ -130,6 +145,7 @@ class Settings(BaseModel):
     batch_tokens: int = Field(
         0, ge=0, description="Token budget of one batch, padding included; 0 leaves it to the model"
     )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where the model runs")
     answer_cache: int = Field(10_000, ge=0, description="Answers kept for repeated texts; 0 keeps none")
 
     # --- registries and files ---
@@ -137,7 +153,8 @@ class Settings(BaseModel):
         Path("~/.cache/matinee"), description="Folder of downloaded models, the only place that is written to"
     )
     cache_bytes: int = Field(20 * 1024**3, ge=0, description="Most bytes of models to keep in `CACHE_DIR`")
-    registry_seconds: float = Field(60, gt=0, le=3600, description="Time limit of one registry operation, in seconds")
+    registry_seconds: float = Field(20, gt=0, le=3600, description="Time limit of one look at a registry, in seconds")
+    pull_seconds: float = Field(1800, gt=0, le=86400, description="Time limit of one download, in seconds")
     wandb_log: bool = Field(default=False, description="Record every inference in one W&B run")
 
     def references(self) -> dict[str, str]:
@@ -171,17 +188,20 @@ def deployment_name(reference: str) -> str:
     return kept.lstrip("._-")[:64] or "model"
 
 
-def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None = None, **overrides: Any) -> Settings:
+def load_settings(
+    overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Settings:
     """Read all sources; raises `InvalidSettings` with every problem of every source.
 
-    `overrides` (field name -> value, None for "not given") are the command line's and win.
+    `overrides` (field name -> value, None for "not given") are the command line's and win. `environ` is the
+    process's and `folder` the working directory, unless a test says otherwise.
     """
     folder = folder or Path()
     problems: list[str] = []
     values = _read_toml(folder / "matinee.toml", problems)
     for source in (_read_dotenv(folder / ".env"), dict(os.environ if environ is None else environ)):
         values |= _pick(source, problems)
-    values |= {name: value for name, value in overrides.items() if value is not None}
+    values |= {name: value for name, value in (overrides or {}).items() if value is not None}
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:

@@ -1,0 +1,188 @@
+"""The one place where concrete things are wired together: `create_app(settings)`."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.responses import Response
+
+from matinee.api.answers import Json
+from matinee.api.documentation import documentation_endpoints
+from matinee.api.edge import Edge
+from matinee.api.endpoints import Access, Endpoint
+from matinee.api.health import health_endpoints
+from matinee.api.keys import Keyring
+from matinee.api.lifecycle import Lifecycle
+from matinee.api.models import model_endpoints, webhook_endpoints
+from matinee.api.original import original_endpoints
+from matinee.api.predict import Limits, predict_endpoints
+from matinee.core.errors import MatineeError
+from matinee.core.events import Observe, RequestFailed
+from matinee.core.prediction import ModelIdentity
+from matinee.core.reference import ModelRef
+from matinee.engine import EngineLimits
+from matinee.flavors import LoadOptions
+from matinee.monitor import MonitorOptions, Observers, Reading, WandbLogOptions, observers
+from matinee.rollout import Deployment, Deployments, RolloutOptions, Stages, Webhooks
+from matinee.settings import Settings
+from matinee.sources import SourceOptions, Sources
+from matinee.verify import Policy
+
+CLOSE_SECONDS = 1.5  # at shutdown, for what no request waits for
+
+
+def create_app(settings: Settings, lifecycle: Lifecycle, on_started: Callable[[], None] = lambda: None) -> Edge:
+    """The whole application as one ASGI callable; `on_started` is called once, when the first models are loaded."""
+    program = Program(settings, lifecycle, on_started)
+    keyring = Keyring((key.get_secret_value() for key in settings.api_keys), _value(settings.admin_key))
+    endpoints = create_endpoints(settings, program.deployments, program.listeners, lifecycle)
+    return Edge(endpoints, keyring, program.identity, program.failed, (program.startup, program.shutdown))
+
+
+class Program:
+    """Deployments and listeners, from start to stop."""
+
+    def __init__(self, settings: Settings, lifecycle: Lifecycle, on_started: Callable[[], None]) -> None:
+        self.listeners = create_observers(settings)
+        self.deployments = create_deployments(settings, self.listeners.observe)
+        self._lifecycle = lifecycle
+        self._on_started = on_started
+        self._opening: asyncio.Task[None] | None = None
+        for deployment in self.deployments:
+            self.listeners.watch(deployment.name, _reader(deployment))
+
+    async def startup(self) -> None:
+        """Begin to open the models; the server listens meanwhile, and says that it is not ready."""
+        self.deployments.start()
+        self._opening = asyncio.create_task(self._open())
+
+    async def _open(self) -> None:
+        try:
+            await self.deployments.opened()
+        except MatineeError as error:
+            self._lifecycle.failure = error
+        else:
+            self._lifecycle.started = True
+            self._on_started()
+
+    async def shutdown(self) -> None:
+        """Close everything, within `CLOSE_SECONDS`."""
+        if self._opening is not None:
+            self._opening.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(self.deployments.close(), asyncio.to_thread(self.listeners.close))
+
+    def identity(self) -> ModelIdentity | None:
+        """What answers by default."""
+        live = self.deployments.default.live
+        return live.identity if live else None
+
+    def failed(self, model: ModelIdentity | None, code: str, status: int) -> None:
+        """A request got an error."""
+        name = model.name if model else self.deployments.default.name
+        self.listeners.observe(RequestFailed(name, code, status))
+
+
+def create_endpoints(
+    settings: Settings, deployments: Deployments, listeners: Observers, lifecycle: Lifecycle
+) -> list[Endpoint]:
+    """Every route there is."""
+    limits = Limits(settings.max_body_bytes, settings.max_text_chars, settings.max_texts)
+    secret = _value(settings.webhook_secret)
+    endpoints = [
+        *predict_endpoints(deployments, limits),
+        *original_endpoints(deployments, limits),
+        *health_endpoints(deployments, lifecycle),
+        *model_endpoints(deployments),
+        *webhook_endpoints(deployments, Webhooks(secret) if secret else None),
+        _metrics_endpoint(listeners),
+    ]
+    return [*endpoints, *documentation_endpoints(endpoints)]
+
+
+def create_deployments(settings: Settings, observe: Observe) -> Deployments:
+    """The deployments that the settings name; nothing is loaded before they start."""
+    references = {name: ModelRef.parse(reference) for name, reference in settings.references().items()}
+    return Deployments(references, create_stages(settings, observe), rollout_options(settings))
+
+
+def create_stages(settings: Settings, observe: Observe) -> Stages:
+    """What it takes to open one model."""
+    return Stages(
+        sources=Sources(source_options(settings)),
+        policy=Policy(
+            loader=settings.model_loader,
+            labels=settings.labels,
+            pickle_names=frozenset(settings.allow_pickle_names),
+            keras_names=frozenset(settings.allow_keras_names),
+            allow_python_function=settings.allow_python_function,
+        ),
+        load=LoadOptions(
+            threads=settings.threads,
+            runtime=settings.runtime,
+            precision=settings.precision,
+            batch_tokens=settings.batch_tokens,
+            cache_dir=settings.cache_dir.expanduser(),
+            device=settings.device,
+        ),
+        observe=observe,
+        quick=ModelRef.parse(settings.cascade) if settings.cascade else None,
+    )
+
+
+def source_options(settings: Settings) -> SourceOptions:
+    """Where models come from, and where they are kept."""
+    return SourceOptions(
+        cache_dir=settings.cache_dir.expanduser(),
+        cache_bytes=settings.cache_bytes,
+        resolve_seconds=settings.registry_seconds,
+        pull_seconds=settings.pull_seconds,
+        wandb_api_key=_value(settings.wandb_api_key),
+    )
+
+
+def rollout_options(settings: Settings) -> RolloutOptions:
+    """How versions change, and what each of them may hold."""
+    return RolloutOptions(
+        poll_seconds=settings.poll_seconds,
+        warm_seconds=settings.warm_seconds,
+        queue_size=settings.queue_texts,
+        engine=EngineLimits(timeout_seconds=settings.deadline_seconds, cache_entries=settings.answer_cache),
+    )
+
+
+def create_observers(settings: Settings) -> Observers:
+    """Whoever listens to what happens."""
+    wandb = WandbLogOptions(
+        project=settings.project_name, api_key=_value(settings.wandb_api_key) or "", finish_seconds=CLOSE_SECONDS
+    )
+    return observers(
+        MonitorOptions(
+            log_requests=settings.log_requests,
+            wandb=wandb if settings.wandb_log else None,
+            traces=settings.traces,
+        )
+    )
+
+
+def _metrics_endpoint(listeners: Observers) -> Endpoint:
+    async def metrics(_request: Request) -> Response:
+        body, media_type = listeners.render()
+        return Json(body, media_type=media_type.encode("ascii"))
+
+    return Endpoint("GET", "/metrics", metrics, Access.CALLER, "Prometheus metrics", "health", response="text/plain")
+
+
+def _reader(deployment: Deployment) -> Callable[[], Reading]:
+    def read() -> Reading:
+        state = deployment.state
+        return Reading(state.queued, state.ready, state.stale, state.poll.stale_seconds)
+
+    return read
+
+
+def _value(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
