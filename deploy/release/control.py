@@ -32,8 +32,8 @@ class Control(Protocol):
     def revision(self, name: str) -> Document:
         """One revision, ready or not."""
 
-    def replace(self, document: Document) -> None:
-        """Make the service what the document says, and wait until it is."""
+    def replace(self, document: Document) -> Live:
+        """Make the service what the document says, wait until it is, and give it back."""
 
     def delete(self, service: str) -> None:
         """Remove the service."""
@@ -81,12 +81,12 @@ class Gcloud:
         document: Document = self._json("run", "revisions", "describe", name, *self._scope)
         return document
 
-    def replace(self, document: Document) -> None:
+    def replace(self, document: Document) -> Live:
         """`gcloud run services replace`: the declared state and nothing inherited. JSON is YAML."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "service.yaml")
             path.write_text(json.dumps(document), encoding="utf-8")
-            self._run(["run", "services", "replace", str(path), *self._scope, "--quiet"])
+            return Live(self._json("run", "services", "replace", str(path), *self._scope))
 
     def delete(self, service: str) -> None:
         """`gcloud run services delete`."""

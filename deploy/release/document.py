@@ -178,7 +178,6 @@ def service(config: Config, template: Document, traffic: Sequence[Share], notes:
         "kind": "Service",
         "metadata": {
             "name": config.service.name,
-            "namespace": config.project,
             "labels": {"cloud.googleapis.com/location": config.region},
             "annotations": {"run.googleapis.com/ingress": config.service.ingress, **notes.to_annotations()},
         },

@@ -106,8 +106,7 @@ class Release:
         if live.document is None or live.settled or not live.stable:
             return live
         self._report.step(f"an earlier run was cut off: all traffic goes back to {live.stable}")
-        self._write(self._template_of(live), [Share(live.stable, 100)], live.notes)
-        return self.live()
+        return self._write(self._template_of(live), [Share(live.stable, 100)], live.notes)
 
     def _place(self, plan: Plan, before: Live) -> None:
         """The candidate without traffic, and its smoke test; the very first revision gets traffic, as the only one."""
@@ -116,10 +115,9 @@ class Release:
         notes = replace(before.notes, stable=stable) if stable else Notes()
         body = template(self._config, plan.image, plan.model.reference, plan.name)
         try:
-            self._write(body, table if stable else [], notes)
+            live = self._write(body, table if stable else [], notes)
         except ControlFailed as error:
             raise self._reason(plan.name, error) from None
-        live = self.live()
         url = live.tag_url(CANDIDATE_TAG) if stable else live.url
         traffic = "no traffic" if stable else "all traffic, as the first revision"
         self._report.step(f"{plan.name} is ready with {traffic}: {plan.image}, model {plan.model.reference}")
@@ -132,9 +130,8 @@ class Release:
         body = template(self._config, plan.image, plan.model.reference, plan.name)
         table = [Share(before.stable, 100 - percent, STABLE_TAG), Share(plan.name, percent, CANDIDATE_TAG)]
         since = self._clock.stamp()
-        self._write(body, table, replace(before.notes, stable=before.stable))
+        live = self._write(body, table, replace(before.notes, stable=before.stable))
         self._report.step(f"canary: {percent} % of the callers get {plan.name} for {limits.watch_seconds:.0f} s")
-        live = self.live()
         caller = self._caller(live.url)
         stable, candidate = Samples(), Samples()
         texts = [each.text for each in self._golden]
@@ -166,8 +163,7 @@ class Release:
             follows=plan.model.follows,
             history=[*before.notes.history, self._entry(plan.name, plan.model.reference, before.stable, "released")],
         )
-        self._write(body, [Share(plan.name, 100)], notes)
-        live = self.live()
+        live = self._write(body, [Share(plan.name, 100)], notes)
         smoke(self._caller(live.url), live.url, self._golden, plan.model.version, self._config.limits, self._clock)
         self._report.step(f"{plan.name} has all traffic and answers at {live.url}")
 
@@ -213,8 +209,8 @@ class Release:
                 return GateFailed(f"{revision} did not become ready: {condition.get('message', '')}")
         return error
 
-    def _write(self, body: Document, table: Sequence[Share], notes: Notes) -> None:
-        self._control.replace(service(self._config, body, table, notes))
+    def _write(self, body: Document, table: Sequence[Share], notes: Notes) -> Live:
+        return self._control.replace(service(self._config, body, table, notes))
 
     def _requests(self, revision: str, since: str) -> list[Seen]:
         if not self._config.limits.request_logs:

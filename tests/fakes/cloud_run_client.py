@@ -28,7 +28,7 @@ class StandInControl:
         """One revision."""
         return self._call("GET", f"{_ROOT}/revisions/{name}")
 
-    def replace(self, document: Document) -> None:
+    def replace(self, document: Document) -> Live:
         """Create or replace; not ready is a failure, as it is for gcloud."""
         self.before("replace")
         name = document["metadata"]["name"]
@@ -38,6 +38,7 @@ class StandInControl:
         failed = [each for each in result["status"]["conditions"] if each["status"] != "True"]
         if failed:
             raise ControlFailed(str(failed[0]["message"]))
+        return Live(result)
 
     def delete(self, service: str) -> None:
         """Remove it."""
@@ -45,6 +46,7 @@ class StandInControl:
 
     def requests(self, service: str, revision: str, since: str) -> list[Seen]:
         """The request log of one revision."""
+        self.before("requests")
         assert service
         query = {"filter": f'revision_name="{revision}" AND timestamp>="{since}"'}
         entries = self._call("POST", "/v2/entries:list", query)["entries"]

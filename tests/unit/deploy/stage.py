@@ -65,11 +65,6 @@ class Stage:
         """Percent for each revision that has any."""
         return {share.revision: share.percent for share in self.live().traffic if share.percent}
 
-    def shares_of_front(self) -> dict[str, int]:
-        """The same without asking the control plane, for use within its calls."""
-        lines = self.cloud.services["matinee"].traffic if "matinee" in self.cloud.services else []
-        return {str(line["revisionName"]): int(line["percent"]) for line in lines if line["percent"]}
-
     @property
     def said(self) -> str:
         """The report's lines."""

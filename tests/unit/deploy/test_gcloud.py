@@ -40,11 +40,11 @@ def test_live_is_the_listed_service_of_that_very_name() -> None:
 
 def test_replace_hands_over_the_whole_document() -> None:
     """As a file, which is gone afterwards."""
-    recorder = Recorder()
-    Gcloud("demo", "here", recorder).replace(SERVICE)
+    recorder = Recorder(SERVICE)
+    assert Gcloud("demo", "here", recorder).replace(SERVICE).stable == "matinee-1"
     assert json.loads(recorder.file) == SERVICE
     assert not Path(recorder.arguments[3]).exists()
-    assert recorder.arguments[4:] == ["--project=demo", "--region=here", "--quiet"]
+    assert recorder.arguments[4:] == ["--project=demo", "--region=here", "--format=json", "--quiet"]
 
 
 def test_the_request_log_is_read_by_revision_and_time() -> None:
