@@ -1,0 +1,140 @@
+"""The linear model: from a text to hashed word n-grams, and from those to logits. NumPy and the standard library only.
+
+Training and serving share this module, so that they cannot drift apart.
+
+**Features.** The text in lower case, `<br />` read as a space, is cut into words (letters, digits, any non-ASCII
+character, inner apostrophes) and the marks `!` and `?`. Runs of one to `ngrams` words become 32-bit fingerprints; each
+counts once however often it occurs (Wang & Manning, "Baselines and Bigrams", 2012: binarized features).
+
+**File.** `model.safetensors`, the format of Hugging Face: 8 bytes little-endian length, a JSON header, raw tensors. It
+holds no code and is read through a memory map, so that several processes share one copy.
+
+| tensor | type, shape | meaning |
+|---|---|---|
+| `fingerprints` | uint32 [n] | ascending; an n-gram that is not among them has no weight |
+| `weights` | int8 [n, columns] | quantized; times `scales` gives the weight |
+| `scales` | float32 [columns] | one for each column |
+| `bias` | float32 [columns] | added once |
+
+`columns` is the number of labels (one against the rest), or 1 where there are two labels: then it is the log-odds of
+the second. The header's `__metadata__` says `{"format": "matinee-linear", "version": "1", "ngrams": "3"}`.
+"""
+
+import json
+import mmap
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT, VERSION = "matinee-linear", "1"
+_WORD = re.compile(rb"[a-z0-9\x80-\xff]+(?:'[a-z]+)*|[!?]")
+_TYPES = {"U32": np.dtype("<u4"), "I8": np.dtype("i1"), "F32": np.dtype("<f4")}
+# Odd constants of SplitMix64 (Steele, Lea & Flood, 2014) and of the golden ratio; any would do, these are never changed.
+_STEP, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+_HALF, _FOLD = np.uint64(32), np.uint64(29)
+
+
+def split_words(text: str) -> list[bytes]:
+    """The words and marks of a text, in order, as UTF-8. Lone surrogates count as letters."""
+    plain = text.replace("<br />", " ").replace("\u2019", "'").lower()
+    return _WORD.findall(plain.encode("utf-8", "surrogatepass"))
+
+
+def fingerprint(words: Sequence[bytes], ngrams: int) -> NDArray[np.uint32]:
+    """The different fingerprints of all runs of 1 to ``ngrams`` words, ascending, uint32 [n]."""
+    hashes = np.fromiter(map(crc32, words), dtype=np.uint64, count=len(words)) * _STEP
+    runs = hashes
+    parts = [_mixed(runs)]
+    for size in range(2, min(ngrams, len(words)) + 1):
+        runs = (runs[:-1] ^ (runs[:-1] >> _FOLD)) * _MIX + hashes[size - 1 :]
+        parts.append(_mixed(runs))
+    return np.unique(np.concatenate(parts))
+
+
+def _mixed(hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    spread = (hashes ^ (hashes >> _FOLD)) * _MIX
+    return (spread >> _HALF).astype(np.uint32)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModel:
+    """The tensors of the table above, `ngrams`, and the number of labels."""
+
+    fingerprints: NDArray[np.uint32]
+    weights: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    ngrams: int
+
+    @property
+    def labels(self) -> int:
+        """How many labels the logits are for."""
+        return max(2, self.weights.shape[1])
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Logits, float32 [texts, labels]; with two labels the log-odds, half on each side."""
+        columns = np.stack([self._columns(split_words(text)) for text in texts])
+        return np.concatenate([columns / -2, columns / 2], axis=1) if columns.shape[1] == 1 else columns
+
+    def logits_of_words(self, words: Sequence[bytes]) -> NDArray[np.float32]:
+        """The same for one text that is cut into words already: float32 [labels]."""
+        columns = self._columns(words)
+        return np.concatenate([columns / -2, columns / 2]) if len(columns) == 1 else columns
+
+    def _columns(self, words: Sequence[bytes]) -> NDArray[np.float32]:
+        if not words or not len(self.fingerprints):
+            return self.bias
+        found = fingerprint(words, self.ngrams)
+        places = np.searchsorted(self.fingerprints, found)
+        places[places == len(self.fingerprints)] = 0
+        known = places[self.fingerprints[places] == found]
+        # Whole numbers until the end: the sum does not depend on the order of the words.
+        total: NDArray[np.float32] = self.weights[known].sum(axis=0, dtype=np.int32) * self.scales + self.bias
+        return total
+
+
+def save_linear(model: LinearModel, path: Path) -> None:
+    """Write the file; equal models are equal bytes."""
+    tensors = {"fingerprints": model.fingerprints, "scales": model.scales, "bias": model.bias, "weights": model.weights}
+    names = {dtype: name for name, dtype in _TYPES.items()}
+    header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "version": VERSION, "ngrams": str(model.ngrams)}}
+    offset = 0
+    for name, tensor in tensors.items():
+        end = offset + tensor.nbytes
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
+    content = json.dumps(header, separators=(",", ":")).encode()
+    content += b" " * (-len(content) % 8)
+    with path.open("wb") as file:
+        file.write(len(content).to_bytes(8, "little") + content)
+        for tensor in tensors.values():
+            file.write(np.ascontiguousarray(tensor).tobytes())
+
+
+def load_linear(path: Path) -> LinearModel:
+    """Map the file into memory. Raises `ValueError` that says what is wrong if it is not such a file."""
+    with path.open("rb") as file:
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    start = 8 + int.from_bytes(content[:8], "little")
+    if start > len(content):
+        raise ValueError(f"{path.name} is cut off or not a safetensors file")
+    header: dict[str, Any] = json.loads(bytes(content[8:start]))
+    about: Mapping[str, str] = header.get("__metadata__", {})
+    if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
+        raise ValueError(f"{path.name} must say format {FORMAT}, version {VERSION}")
+    tensors = {name: _tensor(content[start:], header, name) for name in ("fingerprints", "weights", "scales", "bias")}
+    return LinearModel(**tensors, ngrams=int(about["ngrams"]))
+
+
+def _tensor(data: memoryview, header: Mapping[str, Any], name: str) -> NDArray[Any]:
+    entry = header.get(name)
+    if entry is None or entry["dtype"] not in _TYPES:
+        raise ValueError(f"the tensor {name} is missing or of an unknown type")
+    begin, end = entry["data_offsets"]
+    return np.frombuffer(data[begin:end], dtype=_TYPES[entry["dtype"]]).reshape(entry["shape"])

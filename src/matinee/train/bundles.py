@@ -1,0 +1,65 @@
+"""Write a bundle: its files, `matinee.json` with their digests, and `card.md`, all at once or not at all."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from matinee.core.bundle import MANIFEST_NAME
+from matinee.core.manifest import FileEntry, Manifest
+
+CARD_NAME = "card.md"
+
+
+def write_bundle(folder: Path, manifest: Manifest, card: str, write_files: Callable[[Path], None]) -> Manifest:
+    """Fill a folder beside ``folder`` with what ``write_files`` puts there, add manifest and card, and swap it in.
+
+    The manifest's `files` are measured here. Returns the manifest as written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
+        fresh = Path(name) / "new"
+        fresh.mkdir()
+        write_files(fresh)
+        manifest = replace(manifest, files=measure(fresh))
+        (fresh / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+        (fresh / CARD_NAME).write_text(card, encoding="utf-8")
+        if folder.exists():
+            os.replace(folder, Path(name) / "old")
+        os.replace(fresh, folder)
+    return manifest
+
+
+def rewrite(folder: Path, manifest: Manifest, card: str) -> None:
+    """Replace manifest and card of a bundle whose other files stay."""
+    for name, content in ((MANIFEST_NAME, manifest.to_json()), (CARD_NAME, card)):
+        partial = folder / f".{name}.partial"
+        partial.write_text(content, encoding="utf-8")
+        os.replace(partial, folder / name)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the bundle in ``folder``."""
+    return Manifest.from_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+
+
+def copy_files(source: Path, *names: str) -> Callable[[Path], None]:
+    """A `write_files` that copies the named files of ``source``."""
+
+    def copy(folder: Path) -> None:
+        for name in names:
+            shutil.copyfile(source / name, folder / name)
+
+    return copy
+
+
+def measure(folder: Path) -> dict[str, FileEntry]:
+    """Size and SHA-256 of every file in ``folder``, by name."""
+    return {
+        path.name: FileEntry(path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name not in (MANIFEST_NAME, CARD_NAME)
+    }
