@@ -1,0 +1,288 @@
+"""A deployment follows its reference: what is good comes to answer, what is not changes nothing."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.unit.rollout.stage import House, known_flavor, unavailable
+
+from matinee.core.bundle import Revision
+from matinee.core.errors import ClassifierFailed, Conflict, ModelRejected, NotReady, SourceUnavailable
+from matinee.core.events import GateJudged, ModelClosed, ModelRefused, ModelSwapped, Polled
+from matinee.core.reference import ModelRef
+from matinee.rollout import ProbationLimits
+from matinee.sources import Sources
+
+
+@pytest.fixture(autouse=True)
+def _flavor(tmp_path: Path) -> Iterator[None]:
+    with known_flavor(tmp_path):
+        yield
+
+
+def test_answers_with_what_the_alias_means_after_a_hint(tmp_path: Path) -> None:
+    """A moved alias and a hint lead to the new version, judged by the gate."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            assert (await house.ask())[0][2] == 0.9
+            house.publish("two", bias=0.1)
+            deployment.hint()
+            await house.told.until(lambda: len(house.told.of(ModelSwapped)) == 2)
+            assert (await house.ask())[0][2] == 0.8
+            assert [event.cause for event in house.told.of(ModelSwapped)] == ["start", "follow"]
+            assert house.told.of(GateJudged)[0].passed
+            assert deployment.state.live is not None
+            assert deployment.state.live.figures["gate_seconds"] > 0
+
+    asyncio.run(scene())
+
+
+def test_a_rollback_is_one_step_and_lasts_until_the_alias_moves_again(tmp_path: Path) -> None:
+    """Going back answers at once with the old version; what was gone back from is passed over until meant anew."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            with pytest.raises(Conflict, match="no earlier version"):
+                await deployment.rollback()
+            house.publish("two", bias=0.1)
+            await deployment.reload()
+            left = deployment.live
+            live = await deployment.rollback()
+            assert live.revision != (left and left.revision)
+            assert (await house.ask())[0][2] == 0.9
+            await house.look()
+            assert (await house.ask())[0][2] == 0.9, "the alias still means what was gone back from"
+            house.point("one")
+            await house.look()
+            house.point("two")
+            deployment.hint()
+            await house.told.until(lambda: house.told.of(ModelSwapped)[-1].cause == "follow")
+            assert (await house.ask())[0][2] == 0.8
+            causes = [entry.cause for entry in deployment.history]
+            assert causes == ["start", "reload", "rollback", "follow"]
+
+    asyncio.run(scene())
+
+
+def test_a_request_in_flight_finishes_on_its_version_which_is_closed_after_it(tmp_path: Path) -> None:
+    """The old engine closes only after its last request, and that request is answered by it."""
+
+    async def scene() -> None:
+        house = House(tmp_path, warm_seconds=0.0)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1)
+            with deployment.acquire() as old:
+                await deployment.reload()
+                assert (await house.ask())[0][2] == 0.8
+                assert house.told.of(ModelClosed) == []
+                predictions = await old.engine.predict(["a good film"])
+                assert round(predictions[0].scores["positive"], 3) == 0.9
+            await house.told.until(lambda: bool(house.told.of(ModelClosed)))
+            assert house.told.of(ModelClosed)[0].model == old.identity
+            assert deployment.state.previous is None
+
+    asyncio.run(scene())
+
+
+def test_a_refused_version_is_on_record_and_not_tried_again_until_reload(tmp_path: Path) -> None:
+    """The gate runs once for a revision, however often the registry is asked; reload runs it again and says why."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one")
+        async with house.open() as deployment:
+            house.publish("two", labels=("bad", "fine"))
+            deployment.hint()
+            await house.told.until(lambda: bool(house.told.of(ModelRefused)))
+            await house.look()
+            assert len(house.told.of(GateJudged)) == 1
+            refused = deployment.state.refused
+            assert refused is not None
+            assert refused.stage == "gate"
+            assert "its labels are bad, fine; callers know negative, positive" in refused.reasons[0]
+            with pytest.raises(ModelRejected, match="its labels are bad, fine"):
+                await deployment.reload()
+            assert (await house.ask())[0][1] == "positive"
+
+    asyncio.run(scene())
+
+
+def test_a_flapping_alias_costs_one_load_for_each_version(tmp_path: Path) -> None:
+    """Back and forth between two versions moves a pointer: the other one is still warm."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1)
+            await deployment.reload()
+            for name in ("one", "two") * 5:
+                house.point(name)
+                await house.look()
+            await house.told.until(lambda: len(house.told.of(ModelSwapped)) == 12)
+            assert len(house.told.of(GateJudged)) == 1
+            assert (await house.ask())[0][2] == 0.8
+
+    asyncio.run(scene())
+
+
+def test_new_versions_beyond_the_budget_wait(tmp_path: Path) -> None:
+    """A third new version in a row waits for its turn; a reload by a person does not."""
+
+    async def scene() -> None:
+        house = House(tmp_path, load_every=3600.0)
+        house.options = replace(house.options, load_burst=1)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            for name, bias in (("two", 0.1), ("three", 0.2)):
+                house.publish(name, bias=bias)
+                await house.look()
+            await house.told.until(lambda: len(house.told.of(ModelSwapped)) == 2)
+            assert (await house.ask())[0][2] == 0.8
+            await deployment.reload()
+            assert (await house.ask())[0][2] == 0.7
+
+    asyncio.run(scene())
+
+
+def test_a_version_that_fails_in_its_first_minutes_is_taken_back(tmp_path: Path) -> None:
+    """Requests that fail because of the new version bring the old one back, and the reason is on record."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.options = replace(house.options, probation=ProbationLimits(minimum=5))
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1, trouble="late-failure")
+            await deployment.reload()
+            for number in range(12):
+                with suppress(ClassifierFailed):
+                    await house.ask(f"film number {number}")
+            assert house.told.of(ModelSwapped)[-1].cause == "auto-rollback"
+            assert (await house.ask("a good one"))[0][2] == 0.9
+            assert "requests failed" in deployment.history[-1].reasons[0]
+
+    asyncio.run(scene())
+
+
+def test_a_restart_does_not_bring_back_what_was_gone_back_from(tmp_path: Path) -> None:
+    """The history is on the disk: a new process answers with the version that was live, not with the alias."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1)
+            await deployment.reload()
+            await deployment.rollback()
+        again = House(tmp_path)
+        async with again.open() as deployment:
+            assert (await again.ask())[0][2] == 0.9
+            assert [entry.cause for entry in deployment.history] == ["start", "reload", "rollback", "start"]
+
+    asyncio.run(scene())
+
+
+def test_starts_with_the_last_good_version_while_the_registry_is_away(tmp_path: Path) -> None:
+    """It is marked stale, and not any more once the registry has confirmed it."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one")
+        async with house.open():
+            pass
+        again = House(tmp_path)
+        again.sources.answer = unavailable
+        async with again.open() as deployment:
+            assert deployment.state.stale
+            assert (await again.ask())[0][1] == "positive"
+            again.sources.answer = None
+            await again.look()
+            assert not deployment.state.stale
+
+    asyncio.run(scene())
+
+
+def test_without_registry_and_cache_it_is_not_ready_and_comes_up_by_itself(tmp_path: Path) -> None:
+    """Requests are refused, nothing crashes, and the first answer of the registry is enough."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one")
+        house.sources.answer = unavailable
+        async with house.open(opened=False) as deployment:
+            await house.told.until(lambda: bool(house.told.of(Polled)))
+            with pytest.raises(NotReady):
+                deployment.acquire()
+            assert "away" in deployment.state.error
+            house.sources.answer = None
+            deployment.hint()
+            await deployment.opened()
+            assert deployment.state.error == ""
+
+    asyncio.run(scene())
+
+
+def test_a_model_that_cannot_be_served_is_told_by_opened(tmp_path: Path) -> None:
+    """What no waiting will cure is an error for the one who starts the server."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", trouble="raises")
+        async with house.open(opened=False) as deployment:
+            with pytest.raises(ModelRejected, match="ValueError"):
+                await deployment.opened()
+
+    asyncio.run(scene())
+
+
+def test_a_registry_that_hangs_is_asked_one_question_at_a_time(tmp_path: Path) -> None:
+    """The question has a time limit, the next one waits for its end, and requests are answered meanwhile."""
+    release = threading.Event()
+    asked = []
+
+    def hang(reference: ModelRef) -> Revision:
+        asked.append(reference)
+        release.wait(30)
+        raise SourceUnavailable("away")
+
+    async def scene() -> None:
+        house = House(tmp_path, poll_timeout=0.05)
+        house.publish("one")
+        async with house.open() as deployment:
+            house.sources.answer = hang
+            for _ in range(3):
+                await house.look()
+            assert len(asked) == 1
+            assert [event.outcome for event in house.told.of(Polled)[1:]] == ["failed"] * 3
+            assert (await house.ask())[0][1] == "positive"
+            assert deployment.state.poll.outcome == "failed"
+            release.set()
+
+    asyncio.run(scene())
+
+
+def test_a_pinned_version_is_not_followed(tmp_path: Path) -> None:
+    """A reference that cannot come to mean anything else leads to no more questions."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one")
+        house.sources.answer = lambda ref: replace(Sources.resolve(house.sources, ref), pinned=True)
+        async with house.open() as deployment:
+            deployment.hint()
+            await asyncio.sleep(0.05)
+            assert len(house.told.of(Polled)) == 1
+            assert not deployment.state.following
+
+    asyncio.run(scene())
