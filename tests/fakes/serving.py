@@ -1,0 +1,55 @@
+"""The whole application on a folder with a model of the flavor `obedient` (see `tests.fakes.classifier`)."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from matinee.api.lifecycle import Lifecycle
+from matinee.app import create_app
+from matinee.core.plugins import Builtin
+from matinee.flavors import FLAVORS
+from matinee.settings import load_settings
+
+
+def write_bundle(folder: Path, **changes: Any) -> Path:
+    """A bundle of the flavor `obedient`."""
+    manifest = {
+        "schema": 1,
+        "name": "obedient",
+        "flavor": "obedient",
+        "labels": ["negative", "positive"],
+        "version": "1",
+        "metrics": {"accuracy": 0.9},
+        "examples": [{"text": "good", "label": "positive"}],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "matinee.json").write_text(json.dumps(manifest | changes), "utf-8")
+    return folder
+
+
+@contextlib.contextmanager
+def obedient_flavor() -> Iterator[None]:
+    """Make the flavor known."""
+    FLAVORS._builtins["obedient"] = Builtin("tests.fakes.classifier:load")
+    try:
+        yield
+    finally:
+        del FLAVORS._builtins["obedient"]
+
+
+@contextlib.contextmanager
+def serving(folder: Path, wait: bool = True, **environ: str) -> Iterator[TestClient]:
+    """A client of the application, with the environment given; `wait` until the model is loaded."""
+    bundle = write_bundle(folder / "obedient")
+    settings = {"MODEL": str(bundle), "CACHE_DIR": str(folder / "cache"), "POLL_SECONDS": "0"} | environ
+    lifecycle = Lifecycle()
+    with obedient_flavor():
+        app = create_app(load_settings(environ=settings, folder=folder), lifecycle)
+        with TestClient(app, raise_server_exceptions=False) as client:
+            while wait and not lifecycle.started and lifecycle.failure is None:
+                client.get("/readyz")
+            yield client
