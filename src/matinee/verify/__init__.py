@@ -12,7 +12,7 @@ from matinee.core.errors import InvalidManifest, ModelRejected
 from matinee.core.manifest import MAX_MANIFEST_BYTES, Manifest
 from matinee.verify.digests import check_digests
 from matinee.verify.files import check_file, recognize_all
-from matinee.verify.folder import Listing, printable, scan
+from matinee.verify.folder import Listing, leads_out, printable, scan
 from matinee.verify.formats import Kind
 from matinee.verify.infer import infer
 from matinee.verify.policy import Policy
@@ -46,7 +46,7 @@ def check(bundle: Bundle, policy: Policy = STRICT) -> Report:
     manifest, lines = _manifest(bundle, listing, kinds, policy)
     checks += lines
     if manifest is not None:
-        manifest, lines = _completed(manifest, found, policy)
+        manifest, lines = _completed(manifest, kinds, found, policy)
         checks += lines
     return Report(tuple(checks), manifest)
 
@@ -76,9 +76,15 @@ def _manifest(
     return manifest, check_digests(listing, manifest)
 
 
-def _completed(manifest: Manifest, found: dict[str, Findings], policy: Policy) -> tuple[Manifest, list[Check]]:
+def _completed(
+    manifest: Manifest, kinds: dict[str, Kind], found: dict[str, Findings], policy: Policy
+) -> tuple[Manifest, list[Check]]:
     """The manifest with what the operator's settings and the checks add to it."""
-    lines = []
+    lines = [
+        Check(MANIFEST_NAME, "options", "refused", f"options.{key} leads out of the folder")
+        for key, value in manifest.options.items()
+        if isinstance(value, str) and leads_out(value)
+    ]
     flavor = policy.flavor if policy.custom_class else manifest.flavor
     options = {key: value for key, value in manifest.options.items() if key not in {PICKLE_NAMES, CUSTOM_CLASS}}
     if flavor == "custom":
@@ -88,9 +94,11 @@ def _completed(manifest: Manifest, found: dict[str, Findings], policy: Policy) -
     if flavor == "mlflow" and not policy.allow_python_function:
         detail = "a python_function runs its own code, and ALLOW_PYTHON_FUNCTION is not set"
         lines.append(Check("flavor", "policy", "refused", detail))
-    file = str(options.get("file", ""))
-    if file in found and found[file].names:
-        options[PICKLE_NAMES] = sorted(found[file].names)
+    pickled = [name for name, kind in kinds.items() if kind in {"pickle", "skops"}]
+    if flavor == "sklearn" and "file" not in options and len(pickled) == 1:
+        options["file"] = pickled[0]
+    if options.get("file") in pickled:
+        options[PICKLE_NAMES] = sorted(found[str(options["file"])].names)
     labels = policy.labels or manifest.labels
     if policy.labels and manifest.labels and len(policy.labels) != len(manifest.labels):
         detail = f"names {len(policy.labels)} labels, and the model has {len(manifest.labels)}"

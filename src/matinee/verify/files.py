@@ -2,12 +2,19 @@
 
 from collections.abc import Callable, Mapping
 
+from matinee.verify.arrays import check_npy, check_npz
 from matinee.verify.configs import check_config
 from matinee.verify.folder import Listing
 from matinee.verify.formats import Kind, recognize
+from matinee.verify.keras_files import check_hdf5, check_keras
+from matinee.verify.leftovers import check_torch
 from matinee.verify.mlmodel import check_mlmodel
+from matinee.verify.onnx_files import check_onnx
+from matinee.verify.pickles import check_pickle
 from matinee.verify.policy import Policy
 from matinee.verify.report import Findings
+from matinee.verify.savedmodels import check_savedmodel
+from matinee.verify.skops_files import check_skops
 from matinee.verify.tensors import check_safetensors
 
 Checker = Callable[[Listing, str, Policy], Findings]
@@ -27,7 +34,7 @@ def _plain(check: Callable[[Listing, str], list[str]]) -> Checker:
     return lambda listing, name, _: Findings(tuple(check(listing, name)))
 
 
-def _unchecked(_listing: Listing, _name: str, _policy: Policy) -> Findings:
+def _unread(_listing: Listing, _name: str, _policy: Policy) -> Findings:
     return Findings()
 
 
@@ -36,19 +43,19 @@ def _archive(_listing: Listing, _name: str, _policy: Policy) -> Findings:
 
 
 _CHECKERS: Mapping[Kind, Checker] = {
-    "pickle": _unchecked,
-    "skops": _unchecked,
-    "keras": _unchecked,
-    "torch": _unchecked,
-    "npz": _unchecked,
-    "npy": _unchecked,
-    "hdf5": _unchecked,
+    "pickle": check_pickle,
+    "skops": check_skops,
+    "keras": check_keras,
+    "torch": check_torch,
+    "npz": check_npz,
+    "npy": check_npy,
+    "hdf5": check_hdf5,
     "safetensors": _plain(check_safetensors),
-    "onnx": _unchecked,
-    "savedmodel": _unchecked,
+    "onnx": check_onnx,
+    "savedmodel": check_savedmodel,
     "mlmodel": _plain(check_mlmodel),
     "config": _plain(check_config),
     "zip": _archive,
     "tar": _archive,
-    "data": _unchecked,
+    "data": _unread,
 }

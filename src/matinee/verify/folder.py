@@ -51,6 +51,11 @@ def printable(name: str) -> str:
     return name if name.isprintable() and len(name) <= 120 else ascii(name[:120])
 
 
+def leads_out(name: str) -> bool:
+    """Whether a name, as some file states it, would be outside of the folder."""
+    return name.startswith(("/", "\\", "~")) or ".." in name.replace("\\", "/").split("/") or name[1:2] == ":"
+
+
 def _walk(folder: Path, prefix: str, listing: Listing) -> Iterator[tuple[str, os.DirEntry[str]]]:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):

@@ -1,9 +1,9 @@
 """What is this file: told by its first bytes, and by its name where the bytes do not say."""
 
-import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
+from matinee.verify.archives import zip_names
 from matinee.verify.report import Broken
 from matinee.verify.unpacking import Unpacked, compression
 
@@ -26,7 +26,6 @@ _NPY = b"\x93NUMPY"
 _TAR = b"ustar"
 _TAR_AT = 257
 _PEEK = 512
-_MAX_DIRECTORY = 16 * 1024 * 1024
 
 
 def recognize(path: Path, name: str) -> Kind:
@@ -75,24 +74,6 @@ def _zip_kind(path: Path) -> Kind:
     if any(PurePosixPath(name).name == "data.pkl" for name in names):
         return "torch"
     return "npz" if names and all(name.endswith(".npy") for name in names) else "zip"
-
-
-def zip_names(path: Path) -> list[str]:
-    """The member names of a zip file; raises `Broken` when it is broken or its directory is gigantic."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 65_557))
-        tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0 or len(tail) < end + 22:
-        raise Broken("is not a complete zip file")
-    if int.from_bytes(tail[end + 12 : end + 16], "little") > _MAX_DIRECTORY:
-        raise Broken("has a gigantic zip directory")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        raise Broken("is not a complete zip file") from error
 
 
 def _by_name_or_pickle(name: str, unpacked: bytes) -> Kind:

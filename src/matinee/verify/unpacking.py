@@ -46,16 +46,19 @@ class Unpacked:
         self._limit = limit
         self._stream = self._decompressor(compression(self._file.read(16)))
         self._file.seek(0)
-        self._ready = bytearray()
+        self._ready = b""
+        self._next = 0
         self._taken = 0
         self.position = 0
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, fewer only at the end; raises `Broken`."""
-        while len(self._ready) < size and (piece := self._piece()):
-            self._ready += piece
-        content = bytes(self._ready[:size])
-        del self._ready[:size]
+        end = self._next + size
+        if end > len(self._ready):
+            self._refill(size)
+            end = size
+        content = self._ready[self._next : end]
+        self._next += len(content)
         self.position += len(content)
         return content
 
@@ -94,6 +97,15 @@ class Unpacked:
         if found:
             raise Broken(f"is compressed with {found}, which is not supported: save it again with zlib")
         return None
+
+    def _refill(self, size: int) -> None:
+        """Drop what was read and make at least `size` bytes ready, if there are as many."""
+        pieces = [self._ready[self._next :]]
+        count = len(pieces[0])
+        while count < size and (piece := self._piece()):
+            pieces.append(piece)
+            count += len(piece)
+        self._ready, self._next = b"".join(pieces), 0
 
     def _piece(self) -> bytes:
         """The next piece of content, empty at the end."""

@@ -1,0 +1,21 @@
+"""PyTorch's own files: pickles, so never read. Beside safetensors they are left alone; alone they are refused."""
+
+from pathlib import PurePosixPath
+
+from matinee.verify.folder import Listing
+from matinee.verify.policy import Policy
+from matinee.verify.report import Findings
+
+# What training leaves beside a model; no loader here reads any of them.
+_TRAINING = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scheduler.bin", "scaler.pt")
+
+
+def check_torch(listing: Listing, name: str, _: Policy) -> Findings:
+    """A note for what training left behind, a refusal for weights that would have to be unpickled."""
+    path = PurePosixPath(name)
+    if path.name in _TRAINING or path.name.startswith("rng_state"):
+        return Findings(notes=("is left from training and not read",))
+    beside = str(path.parent / "model.safetensors")
+    if path.name == "pytorch_model.bin" and beside in listing.files:
+        return Findings(notes=("is not read: model.safetensors holds the same weights",))
+    return Findings(("holds weights as a pickle, which can run code: save them with safe_serialization=True",))

@@ -1,0 +1,71 @@
+"""May this pickle be loaded: every name in it is on an exact list, and used the way a model uses it."""
+
+from pathlib import Path
+
+from matinee.verify.folder import Listing
+from matinee.verify.pickle_machine import follow
+from matinee.verify.pickle_names import CALLS, CLASSES, REFERENCES, VALUES
+from matinee.verify.pickle_symbols import Made, Name
+from matinee.verify.policy import Policy
+from matinee.verify.report import Broken, Findings
+from matinee.verify.unpacking import Unpacked
+
+_MAX_REASONS = 20
+
+
+def check_pickle(listing: Listing, name: str, policy: Policy) -> Findings:
+    """Every forbidden name and use at once; the names of a harmless pickle, for the loader to keep to."""
+    return scan(listing.path(name), policy)
+
+
+def scan(path: Path, policy: Policy) -> Findings:
+    """The same for a path."""
+    judge = _Judge(policy.pickle_names)
+    try:
+        with Unpacked(path, policy.max_unpacked_bytes) as stream:
+            follow(stream, judge)
+            if stream.trailing():
+                judge.reasons.append("goes on behind its end: a second pickle or other bytes follow")
+    except Broken as broken:
+        judge.reasons.append(str(broken))
+    reasons = list(dict.fromkeys(judge.reasons))
+    if len(reasons) > _MAX_REASONS:
+        reasons[_MAX_REASONS:] = [f"and {len(reasons) - _MAX_REASONS} more of the kind"]
+    return Findings(reasons=tuple(reasons), names=frozenset(judge.names))
+
+
+class _Judge:
+    """Holds a pickle to the lists; collects reasons and names."""
+
+    def __init__(self, extra: frozenset[str]) -> None:
+        self._extra = extra
+        self.reasons: list[str] = []
+        self.names: set[str] = set()
+
+    def refer(self, name: Name) -> None:
+        dotted = name.dotted
+        self.names.add(dotted)
+        if not (dotted in CLASSES or dotted in CALLS or dotted in REFERENCES or dotted in self._extra):
+            self.reasons.append(f"refers to {_shown(dotted)}, which is not on the list of allowed names")
+
+    def call(self, made: Made) -> bool:
+        dotted = made.name.dotted
+        if dotted in self._extra or dotted not in CLASSES | CALLS.keys() | REFERENCES:
+            return False  # allowed by the operator, or refused already
+        fits = CALLS[dotted](made) if dotted in CALLS else _is_new(made)
+        if not fits:
+            self.reasons.append(f"would call {dotted} in a way that no model needs")
+        return dotted in VALUES
+
+    def hash(self, key: object) -> None:
+        if isinstance(key, Made) or (isinstance(key, tuple) and any(isinstance(part, tuple | Made) for part in key)):
+            self.reasons.append("uses an object as a key")
+
+
+def _is_new(made: Made) -> bool:
+    """An object of a listed class comes to life empty, and gets its attributes afterwards."""
+    return made.name.dotted in CLASSES and made.how == "NEWOBJ" and made.arguments == ()
+
+
+def _shown(dotted: str) -> str:
+    return dotted if dotted.isprintable() and len(dotted) <= 120 else ascii(dotted[:120])
