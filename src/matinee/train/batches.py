@@ -33,12 +33,12 @@ def plan_epoch(lengths: NDArray[np.int64], *, window: int, budget: int, rng: np.
     for first in range(0, len(order), pool):
         rows = order[first : first + pool]
         rows = rows[np.argsort(sizes[rows], kind="stable")]
-        for group in _cut(rows, sizes, budget):
+        for group in group_by_length(rows, sizes, budget):
             batches.append(Batch(group, starts[group], starts[group] + sizes[group]))
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _cut(rows: NDArray[np.int64], sizes: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+def group_by_length(rows: NDArray[np.int64], sizes: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
     """Cut rows, sorted by size, so that count x longest stays within the budget."""
     groups: list[NDArray[np.int64]] = []
     first = 0

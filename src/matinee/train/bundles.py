@@ -14,10 +14,12 @@ from matinee.core.manifest import FileEntry, Manifest
 CARD_NAME = "card.md"
 
 
-def write_bundle(folder: Path, manifest: Manifest, card: str, write_files: Callable[[Path], None]) -> Manifest:
+def write_bundle(
+    folder: Path, manifest: Manifest, card: Callable[[Manifest], str], write_files: Callable[[Path], None]
+) -> Manifest:
     """Fill a folder beside ``folder`` with what ``write_files`` puts there, add manifest and card, and swap it in.
 
-    The manifest's `files` are measured here. Returns the manifest as written.
+    The manifest's `files` are measured here; ``card`` renders the complete manifest. Returns the manifest as written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
@@ -26,7 +28,7 @@ def write_bundle(folder: Path, manifest: Manifest, card: str, write_files: Calla
         write_files(fresh)
         manifest = replace(manifest, files=measure(fresh))
         (fresh / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-        (fresh / CARD_NAME).write_text(card, encoding="utf-8")
+        (fresh / CARD_NAME).write_text(card(manifest), encoding="utf-8")
         if folder.exists():
             os.replace(folder, Path(name) / "old")
         os.replace(fresh, folder)

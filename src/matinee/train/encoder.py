@@ -79,6 +79,12 @@ class Encoder(nn.Module):
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
+    def freeze(self, layers: int) -> None:
+        """Keep the embeddings and the lowest ``layers`` as they are: no gradients, a third less work for two of six."""
+        if layers:
+            for part in (self.words, self.positions, self.norm, *self.layers[:layers]):
+                part.requires_grad_(requires_grad=False)
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return logits [batch, labels] for ``input_ids`` and ``attention_mask`` (1 token, 0 padding), [batch, seq]."""
         states = self.norm(self.words(input_ids) + self.positions.weight[: input_ids.shape[1]])

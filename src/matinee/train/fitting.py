@@ -25,13 +25,17 @@ _MAX_NORM = 1.0
 
 @dataclass(frozen=True)
 class Stage:
-    """One pass over a training set. ``window`` and ``budget`` (of a batch) are in tokens; the rate is AdamW's peak."""
+    """Passes over a training set. ``window`` and ``budget`` (of a batch) are in tokens; the rate is AdamW's peak.
+
+    The embeddings and the lowest ``frozen`` layers keep their weights (0: everything learns).
+    """
 
     name: str
     window: int
     learning_rate: float
     epochs: int = 1
     budget: int = 4096
+    frozen: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,15 @@ class Trainer:
     def __init__(self, encoder: Encoder, stage: Stage, special: SpecialTokens, checkpoint: Path) -> None:
         self.device, dtype = pick_device()
         self.encoder, self.stage, self.special, self.checkpoint = encoder, stage, special, checkpoint
-        self.masters = [p.detach().to(self.device, torch.float32) for p in encoder.parameters()]
+        encoder.freeze(stage.frozen)
+        self.frozen = {name: p.detach().clone() for name, p in encoder.named_parameters() if not p.requires_grad}
+        self.masters = [p.detach().to(self.device, torch.float32, copy=True) for p in _learning(encoder)]
         self.model = encoder.to(self.device, dtype)
+        self.learning = _learning(self.model)
         heads = {id(p) for p in self.model.head.parameters()}
         groups = [
             {"params": [master], "factor": _HEAD_RATE if id(p) in heads else 1.0, "weight_decay": _WEIGHT_DECAY * (p.ndim > 1)}
-            for p, master in zip(self.model.parameters(), self.masters, strict=True)
+            for p, master in zip(self.learning, self.masters, strict=True)
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=stage.learning_rate, fused=True)
 
@@ -76,11 +83,12 @@ class Trainer:
         ]
         step = self._restore()
         self._loop(batches, step, tokens, torch.from_numpy(targets).to(self.device))
+        self.encoder.to("cpu", torch.float32)
         with torch.no_grad():
-            self.encoder.to("cpu", torch.float32)
-            for parameter, master in zip(self.encoder.parameters(), self.masters, strict=True):
+            for parameter, master in zip(self.learning, self.masters, strict=True):
                 parameter.copy_(master)
-        return self.encoder
+        self.encoder.load_state_dict(self.frozen, strict=False)
+        return self.encoder.requires_grad_(requires_grad=True)
 
     def _loop(self, batches: Sequence[Batch], step: int, tokens: Tokens, targets: torch.Tensor) -> None:
         rows = sum(len(batch.rows) for batch in batches) / max(1, len(batches))
@@ -108,8 +116,7 @@ class Trainer:
         return float(total.detach()) / len(batch.rows)
 
     def _update(self, rate: float) -> None:
-        parameters = list(self.model.parameters())
-        for parameter, master in zip(parameters, self.masters, strict=True):
+        for parameter, master in zip(self.learning, self.masters, strict=True):
             master.grad = parameter.grad.float() if parameter.grad is not None else None
             parameter.grad = None
         torch.nn.utils.clip_grad_norm_(self.masters, _MAX_NORM)
@@ -117,7 +124,7 @@ class Trainer:
             group["lr"] = rate * group["factor"]
         self.optimizer.step()
         with torch.no_grad():
-            torch._foreach_copy_(parameters, self.masters)  # noqa: SLF001 - one call for all of them
+            torch._foreach_copy_(self.learning, self.masters)  # noqa: SLF001 - one call for all of them
 
     def _save(self, step: int) -> None:
         state = {"step": step, "masters": self.masters, "optimizer": self.optimizer.state_dict()}
@@ -128,11 +135,15 @@ class Trainer:
             return 0
         state: dict[str, Any] = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         with torch.no_grad():
-            for parameter, master, kept in zip(self.model.parameters(), self.masters, state["masters"], strict=True):
+            for parameter, master, kept in zip(self.learning, self.masters, state["masters"], strict=True):
                 master.copy_(kept)
                 parameter.copy_(kept)
         self.optimizer.load_state_dict(state["optimizer"])
         return int(state["step"])
+
+
+def _learning(encoder: Encoder) -> list[torch.nn.Parameter]:
+    return [parameter for parameter in encoder.parameters() if parameter.requires_grad]
 
 
 def save_atomically(state: object, path: Path) -> None:

@@ -5,16 +5,30 @@ product is kept, quantized to one byte. No random numbers are involved: retraini
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import minimize
 
-from matinee.flavors.linear_features import LinearModel, fingerprint, split_words
+from matinee.core.manifest import Manifest
+from matinee.flavors.linear_features import LinearModel, fingerprint, save_linear, split_words
+from matinee.train.bundles import write_bundle
+from matinee.train.calibration import fit_temperature, softmax
+from matinee.train.card import render_card
+from matinee.train.dataset import Dataset, Reviews, split
+from matinee.train.examples import examples
+from matinee.train.lineage import lineage
+from matinee.train.metrics import measure
 
-_COUNT_BITS = 32
+LINEAR_FILE = "model.safetensors"
+_PURPOSE = """\
+Decides whether a film review is positive or negative, from which words and runs of up to three words it has: logistic
+regression with naive-Bayes weights (Wang & Manning, "Baselines and Bigrams", 2012), one byte for each weight. It reads
+texts of any length as a whole, and answers in a fraction of a millisecond. English only; it has seen nothing but film
+reviews, and knows no irony."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +38,38 @@ class LinearPlan:
     ngrams: int = 3
     min_count: int = 2
     limit: int = 1_500_000
-    penalty: float = 0.5
+    penalty: float = 4.0
     smoothing: float = 1.0
+
+
+def train_linear(dataset: Dataset, out: Path, *, plan: LinearPlan = LinearPlan(), seed: int = 0) -> Manifest:
+    """Fit on the training films, calibrate on held-out ones, measure on the test reviews, and write the bundle."""
+    parts = split(dataset, seed=seed)
+    targets = np.eye(len(dataset.labels), dtype=np.float32)[parts.fit.labels]
+    model = fit_linear(parts.fit.texts, targets, plan)
+    logits = model.logits(parts.heldout.texts)
+    temperature = round(fit_temperature(logits, parts.heldout.labels), 4)
+
+    def figures(reviews: Reviews) -> dict[str, object]:
+        scores = softmax(model.logits(reviews.texts) / temperature)
+        return measure(scores, reviews.labels, reviews.texts).to_dict()
+
+    manifest = Manifest(
+        name=out.name,
+        version="1",
+        flavor="linear",
+        labels=dataset.labels,
+        calibration={"temperature": temperature, "fitted_on": f"{len(parts.heldout)} reviews of held-out films"},
+        metrics={"heldout": figures(parts.heldout), "test": figures(dataset.test)},
+        lineage=lineage(dataset.digest, seed, ("numpy", "scipy"), plan=asdict(plan), fitted_on=len(parts.fit)),
+        examples=examples(dataset.labels, lambda texts: softmax(model.logits(texts) / temperature)),
+    )
+    return write_bundle(
+        out,
+        manifest,
+        lambda written: render_card(written, _PURPOSE),
+        lambda folder: save_linear(model, folder / LINEAR_FILE),
+    )
 
 
 def fit_linear(texts: Sequence[str], targets: NDArray[np.float32], plan: LinearPlan) -> LinearModel:

@@ -12,15 +12,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from tokenizers import Tokenizer
 
+from matinee.flavors.linear_features import load_linear
 from matinee.train.base import load_base
-from matinee.train.dataset import Dataset, Split, split
+from matinee.train.calibration import fit_fusion, softmax
+from matinee.train.dataset import Dataset, Reviews, Split, split
 from matinee.train.encoder import Encoder
 from matinee.train.fitting import SpecialTokens, Stage, Trainer, save_atomically
+from matinee.train.linear import LINEAR_FILE
+from matinee.train.scoring import ends_of, score
 
 FloatArray = NDArray[np.float32]
 _SMOOTHING = 0.05  # of a person's label, spread over the other labels
+_SURE = 0.75  # least probability with which the teacher's label is taken
 _TOKENIZE_ROWS = 2048
 
 
@@ -32,8 +38,8 @@ class Plan:
     work: Path
     teacher: Path
     first: Stage = Stage("first", window=256, learning_rate=1.5e-4)
-    second: Stage = Stage("second", window=384, learning_rate=1e-4)
-    pseudo_labelled: int = 13_000
+    second: Stage = Stage("second", window=384, learning_rate=1e-4, frozen=2)
+    unlabelled: int = 10_000
     seed: int = 0
 
 
@@ -46,17 +52,64 @@ class Trained:
     parts: Split
 
 
+@dataclass(frozen=True)
+class _Examples:
+    """What a stage learns from: token ids, and a probability for each label."""
+
+    tokens: list[NDArray[np.int32]]
+    targets: FloatArray
+
+
 def train_transformer(dataset: Dataset, plan: Plan) -> Trained:
     """Run both stages, or whatever of them the work folder does not hold yet."""
     plan.work.mkdir(parents=True, exist_ok=True)
     parts = split(dataset, seed=plan.seed)
     torch.manual_seed(plan.seed)
     encoder, tokenizer = load_base(plan.base, len(dataset.labels))
-    special = special_tokens(tokenizer)
-    labelled = tokenize(tokenizer, parts.fit.texts)
-    targets = smooth(parts.fit.labels, len(dataset.labels))
-    _stage(encoder, plan, plan.first, special, labelled, targets)
+    labelled = _Examples(tokenize(tokenizer, parts.fit.texts), smooth(parts.fit.labels, len(dataset.labels)))
+    _stage(encoder, plan, plan.first, special_tokens(tokenizer), labelled)
+    if plan.unlabelled:
+        more = _pseudo_label(encoder, tokenizer, plan, parts)
+        both = _Examples(labelled.tokens + more.tokens, np.concatenate([labelled.targets, more.targets]))
+    else:
+        both = labelled
+    _stage(encoder, plan, plan.second, special_tokens(tokenizer), both)
     return Trained(encoder, tokenizer, parts)
+
+
+def _pseudo_label(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, parts: Split) -> _Examples:
+    """Let the teacher label reviews that nobody labelled; what it is unsure of is left out.
+
+    Films without a label in the corpus have reviews of every rating, also the undecided ones that the task leaves out.
+    """
+    rows = np.sort(np.random.default_rng(plan.seed).permutation(len(parts.unlabelled))[: plan.unlabelled])
+    texts = [parts.unlabelled.texts[row] for row in rows]
+    tokens = tokenize(tokenizer, texts)
+    kept = plan.work / "teacher.npy"
+    if not kept.exists():
+        targets = _teach(encoder, tokenizer, plan, parts.heldout, texts)
+        partial = kept.with_suffix(".partial.npy")
+        np.save(partial, targets)
+        partial.replace(kept)
+    targets = np.load(kept)
+    sure = np.flatnonzero(targets.max(axis=1) >= _SURE)
+    return _Examples([tokens[i] for i in sure], targets[sure])
+
+
+def _teach(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, heldout: Reviews, texts: Sequence[str]) -> FloatArray:
+    """Probabilities [texts, labels] of the linear model and the encoder together, fused as fits ``heldout`` best."""
+    special, window = special_tokens(tokenizer), plan.second.window
+    linear = load_linear(plan.teacher / LINEAR_FILE)
+
+    def both(part: Sequence[str], title: str) -> tuple[FloatArray, FloatArray]:
+        return linear.logits(part), score(encoder, ends_of(tokenize(tokenizer, part), window), special, title)
+
+    quick, full = both(heldout.texts, "held-out films")
+    fusion = fit_fusion(quick, full, heldout.labels)
+    for name, logits in (("linear", quick), ("first stage", full), ("teacher", fusion(quick, full))):
+        right = float((logits.argmax(axis=1) == heldout.labels).mean())
+        Console(stderr=True).print(f"held-out accuracy of {name}: {right:.4f}", highlight=False)
+    return softmax(fusion(*both(texts, "labels of the teacher"))).astype(np.float32)
 
 
 def special_tokens(tokenizer: Tokenizer) -> SpecialTokens:
@@ -81,19 +134,12 @@ def smooth(labels: NDArray[np.int64], classes: int) -> FloatArray:
     return targets
 
 
-def _stage(
-    encoder: Encoder,
-    plan: Plan,
-    stage: Stage,
-    special: SpecialTokens,
-    tokens: list[NDArray[np.int32]],
-    targets: FloatArray,
-) -> None:
+def _stage(encoder: Encoder, plan: Plan, stage: Stage, special: SpecialTokens, examples: _Examples) -> None:
     """Fit ``encoder`` in place, unless the stage's result is in the work folder already."""
     result = plan.work / f"{stage.name}.pt"
     if not result.exists():
         checkpoint = plan.work / f"{stage.name}.checkpoint.pt"
-        Trainer(encoder, stage, special, checkpoint).run(tokens, targets, plan.seed)
+        Trainer(encoder, stage, special, checkpoint).run(examples.tokens, examples.targets, plan.seed)
         save_atomically(encoder.state_dict(), result)
         checkpoint.unlink(missing_ok=True)
     encoder.load_state_dict(torch.load(result, weights_only=True))
