@@ -9,6 +9,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -73,6 +74,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._readers: dict[str, Callable[[], Reading]] = {}
         self._versions: dict[ModelIdentity, VersionSeries] = {}
+        self._read_again = 0.0
         self._codes, self._names = Bounded(), Bounded()
         self._define_requests()
         self._define_batches()
@@ -154,7 +156,7 @@ class Metrics:
 
     def _batch_run(self, event: BatchRun) -> None:
         self._version(event.model).batch_run(event)
-        self._read(event.model.name)
+        self._read_sometimes(event.model.name)
 
     def _request_failed(self, event: RequestFailed) -> None:
         self.errors.labels(self._names(event.name), self._codes(event.code)).inc()
@@ -190,6 +192,13 @@ class Metrics:
     def watch(self, name: str, read: Callable[[], Reading]) -> None:
         """Read queue and readiness of the deployment `name` whenever somebody looks."""
         self._readers[name] = read
+
+    def _read_sometimes(self, name: str) -> None:
+        """Once a second will do for the processes that `/metrics` was not asked of."""
+        now = monotonic()
+        if now >= self._read_again:
+            self._read_again = now + 1.0
+            self._read(name)
 
     def _read(self, name: str) -> None:
         if (read := self._readers.get(name)) is not None:

@@ -48,7 +48,7 @@ class Traces:
     def _request(self, event: Predicted, ended: int) -> None:
         began = ended - int(event.seconds * NANOSECONDS)
         queued = began + int(event.queue_seconds * NANOSECONDS)
-        attributes = {
+        attributes: dict[str, str | int] = {
             "matinee.model": event.model.name,
             "matinee.version": event.model.version,
             "matinee.digest": event.model.digest,
@@ -70,7 +70,11 @@ class Traces:
         if run is None or not queued <= at <= ended:
             return
         began = max(at - int(run.seconds * NANOSECONDS), queued)
-        attributes = {"matinee.rows": run.rows, "matinee.tokens": run.tokens, "matinee.padded": run.padded_tokens}
+        attributes: dict[str, str | int] = {
+            "matinee.rows": run.rows,
+            "matinee.tokens": run.tokens,
+            "matinee.padded": run.padded_tokens,
+        }
         self._tracer.start_span("model", batch, start_time=began, attributes=attributes).end(at)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """The process that tries a candidate: `python -m matinee.rollout.probe`, started by `probing`, never by people.
 
 It reads one pickled request from its standard input (from the process that started it, so it is trusted), and
-writes lines of JSON to what was its standard output: `{"loaded": …}`, then `{"answered": …}` or `{"refused": …}`.
-Whatever the model prints goes nowhere.
+writes lines of JSON to what was its standard output: `{"began": true}`, `{"loaded": …}`, `{"answered": …}`, or
+`{"refused": …}` instead of one of the last two. Whatever the model prints goes nowhere.
 """
 
 import gc
@@ -29,7 +29,7 @@ def main() -> None:
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     request: Request = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
-    signal.alarm(int(request.load_seconds + request.answer_seconds) + 5)  # an orphan does not live on
+    signal.alarm(int(request.load_seconds + request.answer_seconds) + 60)  # an orphan does not live on
     os.nice(request.nice)
     _be_the_first_to_go()
 
@@ -46,6 +46,7 @@ def main() -> None:
 
 def _try(request: Request, say: Any) -> None:
     gc.collect()
+    say(began=True)
     before, began = _peak_bytes(), time.perf_counter()
     classifier = load_parcel(request.parcel, request.options)
     say(loaded=time.perf_counter() - began)

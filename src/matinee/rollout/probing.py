@@ -100,7 +100,9 @@ async def _read(process: asyncio.subprocess.Process, request: Request) -> Outcom
         process.stdin.write(pickle.dumps(request))
         await process.stdin.drain()
         process.stdin.close()
-    loaded = await _line(process.stdout, START_SECONDS + request.load_seconds)
+    if await _line(process.stdout, START_SECONDS) is None:
+        return Outcome(f"the process that tries it did not start within {START_SECONDS:g} seconds")
+    loaded = await _line(process.stdout, request.load_seconds)
     if loaded is None:
         return Outcome(f"loading took more than {request.load_seconds:g} seconds")
     if "loaded" not in loaded:
