@@ -1,7 +1,7 @@
 """The one place where concrete things are wired together: `create_app(settings)`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from pydantic import SecretStr
@@ -18,6 +18,7 @@ from matinee.api.lifecycle import Lifecycle
 from matinee.api.models import model_endpoints, webhook_endpoints
 from matinee.api.original import original_endpoints
 from matinee.api.predict import Limits, predict_endpoints
+from matinee.api.siblings import ALONE, Siblings
 from matinee.core.errors import MatineeError
 from matinee.core.events import Observe, RequestFailed
 from matinee.core.prediction import ModelIdentity
@@ -33,29 +34,36 @@ from matinee.verify import Policy
 CLOSE_SECONDS = 1.5  # at shutdown, for what no request waits for
 
 
-def create_app(settings: Settings, lifecycle: Lifecycle, on_started: Callable[[], None] = lambda: None) -> Edge:
-    """The whole application as one ASGI callable; `on_started` is called once, when the first models are loaded."""
-    program = Program(settings, lifecycle, on_started)
+def create_app(settings: Settings, lifecycle: Lifecycle, siblings: Siblings = ALONE) -> Edge:
+    """The whole application as one ASGI callable; `siblings` are the other worker processes."""
+    program = Program(settings, lifecycle, siblings)
     keyring = Keyring((key.get_secret_value() for key in settings.api_keys), _value(settings.admin_key))
-    endpoints = create_endpoints(settings, program.deployments, program.listeners, lifecycle)
-    return Edge(endpoints, keyring, program.identity, program.failed, (program.startup, program.shutdown))
+    return Edge(
+        create_endpoints(settings, program, lifecycle, siblings),
+        keyring,
+        program.identity,
+        program.failed,
+        (program.startup, program.shutdown),
+    )
 
 
 class Program:
     """Deployments and listeners, from start to stop."""
 
-    def __init__(self, settings: Settings, lifecycle: Lifecycle, on_started: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, lifecycle: Lifecycle, siblings: Siblings) -> None:
         self.listeners = create_observers(settings)
         self.deployments = create_deployments(settings, self.listeners.observe)
         self._lifecycle = lifecycle
-        self._on_started = on_started
+        self._siblings = siblings
         self._opening: asyncio.Task[None] | None = None
+        self._changes: set[asyncio.Task[None]] = set()
         for deployment in self.deployments:
             self.listeners.watch(deployment.name, _reader(deployment))
 
     async def startup(self) -> None:
         """Begin to open the models; the server listens meanwhile, and says that it is not ready."""
         self.deployments.start()
+        self._siblings.listen(self.obey)
         self._opening = asyncio.create_task(self._open())
 
     async def _open(self) -> None:
@@ -65,7 +73,7 @@ class Program:
             self._lifecycle.failure = error
         else:
             self._lifecycle.started = True
-            self._on_started()
+            self._siblings.started()
 
     async def shutdown(self) -> None:
         """Close everything, within `CLOSE_SECONDS`."""
@@ -74,6 +82,17 @@ class Program:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(self.deployments.close(), asyncio.to_thread(self.listeners.close))
+
+    def obey(self, operation: str, name: str) -> None:
+        """Do what was done in another worker process; what comes of it, events tell."""
+        if operation == "hint":
+            self.deployments.hint()
+            return
+        deployment = self.deployments.get(name)
+        change = deployment.reload() if operation == "reload" else deployment.rollback()
+        task = asyncio.create_task(_quietly(change))
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
 
     def identity(self) -> ModelIdentity | None:
         """What answers by default."""
@@ -86,19 +105,18 @@ class Program:
         self.listeners.observe(RequestFailed(name, code, status))
 
 
-def create_endpoints(
-    settings: Settings, deployments: Deployments, listeners: Observers, lifecycle: Lifecycle
-) -> list[Endpoint]:
+def create_endpoints(settings: Settings, program: Program, lifecycle: Lifecycle, siblings: Siblings) -> list[Endpoint]:
     """Every route there is."""
+    deployments = program.deployments
     limits = Limits(settings.max_body_bytes, settings.max_text_chars, settings.max_texts)
     secret = _value(settings.webhook_secret)
     endpoints = [
         *predict_endpoints(deployments, limits),
         *original_endpoints(deployments, limits),
         *health_endpoints(deployments, lifecycle),
-        *model_endpoints(deployments),
-        *webhook_endpoints(deployments, Webhooks(secret) if secret else None),
-        _metrics_endpoint(listeners),
+        *model_endpoints(deployments, siblings.tell),
+        *webhook_endpoints(deployments, Webhooks(secret) if secret else None, siblings.tell),
+        _metrics_endpoint(program.listeners),
     ]
     return [*endpoints, *documentation_endpoints(endpoints)]
 
@@ -182,6 +200,11 @@ def _reader(deployment: Deployment) -> Callable[[], Reading]:
         return Reading(state.queued, state.ready, state.stale, state.poll.stale_seconds)
 
     return read
+
+
+async def _quietly(change: Awaitable[object]) -> None:
+    with suppress(MatineeError):
+        await change
 
 
 def _value(secret: SecretStr | None) -> str | None:

@@ -1,7 +1,7 @@
 """What is live and why, and the levers: reload, rollback, and the registry's hint that something has moved."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,9 +17,11 @@ from matinee.core.errors import Unauthorized
 from matinee.rollout import Deployment, Deployments, Webhooks
 
 MAX_HOOK_BYTES = 64 * 1024
+# Tells the other worker processes what was done here: `reload` or `rollback` with a deployment's name, or `hint`.
+Tell = Callable[[str, str], None]
 
 
-def model_endpoints(deployments: Deployments) -> list[Endpoint]:
+def model_endpoints(deployments: Deployments, tell: Tell) -> list[Endpoint]:
     """Reading: `/models` and below. Writing, with the administrator's key: reload and rollback."""
 
     def asked(request: Request) -> Deployment:
@@ -39,11 +41,13 @@ def model_endpoints(deployments: Deployments) -> list[Endpoint]:
         deployment = asked(request)
         # a change that has begun goes on when whoever asked for it hangs up
         await asyncio.shield(deployment.reload())
+        tell("reload", deployment.name)
         return _json({"model": asdict(deployment.state)})
 
     async def rollback(request: Request) -> Response:
         deployment = asked(request)
         await asyncio.shield(deployment.rollback())
+        tell("rollback", deployment.name)
         return _json({"model": asdict(deployment.state)})
 
     return [
@@ -66,7 +70,7 @@ def model_endpoints(deployments: Deployments) -> list[Endpoint]:
     ]
 
 
-def webhook_endpoints(deployments: Deployments, webhooks: Webhooks | None) -> list[Endpoint]:
+def webhook_endpoints(deployments: Deployments, webhooks: Webhooks | None, tell: Tell) -> list[Endpoint]:
     """`POST /webhooks/{registry}`: a genuine call makes every deployment look at its registry now."""
 
     async def hint(request: Request) -> Response:
@@ -75,6 +79,7 @@ def webhook_endpoints(deployments: Deployments, webhooks: Webhooks | None) -> li
         body = await read_body(request.receive, MAX_HOOK_BYTES)
         webhooks.check(request.headers, body)
         deployments.hint()
+        tell("hint", "")
         return Json(b'{"status":"accepted"}', 202)
 
     return [

@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -52,11 +53,17 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with a draining phase; it leaves with status 0 after a signal, and when starting failed."""
+    """uvicorn's server with a draining phase; it leaves with status 0 after a signal, and when starting failed.
 
-    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, options: ServerOptions) -> None:
+    `beat` is called ten times a second, for whoever watches over this process.
+    """
+
+    def __init__(
+        self, app: ASGIApp, lifecycle: Lifecycle, options: ServerOptions, beat: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(_config(app, options))
         self._lifecycle = lifecycle
+        self._beat = beat
         self._drain_seconds = options.drain_seconds
         self._exit_at = 0.0
 
@@ -75,7 +82,8 @@ class Server(uvicorn.Server):
         timer.start()
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
+        """Called ten times a second, as long as the event loop is alive."""
+        self._beat()
         stopping = self._lifecycle.draining and time.monotonic() >= self._exit_at
         return await super().on_tick(counter) or stopping or self._lifecycle.failure is not None
 

@@ -23,6 +23,7 @@ def serve(
     All other settings come from the environment, .env and matinee.toml; see docs/reference/settings.md.
     """
     from matinee.api.server import bind
+    from matinee.cli.announcing import announce, log_style
     from matinee.settings import load_settings
 
     settings = load_settings(
@@ -36,6 +37,15 @@ def serve(
         }
     )
     sock = bind(settings.host, settings.port)
-    from matinee.cli.process import announce, run_server
 
-    run_server(settings, sock, lambda: announce(settings, sock))
+    def ready() -> None:
+        announce(sock, settings.references(), log_style(settings.log_format))
+
+    if settings.workers > 1:
+        from matinee.cli.workers import supervise
+
+        raise typer.Exit(supervise(settings, sock, ready))
+    from matinee.api.siblings import Alone
+    from matinee.cli.process import run_server
+
+    run_server(settings, sock, Alone(ready))
