@@ -1,0 +1,24 @@
+"""From logits to confidences that mean what they say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matinee.core.errors import ModelRejected
+
+
+def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> tuple[float, ...]:
+    """Probabilities of the labels from logits [labels]; `temperature` divides (Guo et al., 2017)."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    exponents = np.exp(scaled - scaled.max())
+    return tuple((exponents / exponents.sum()).tolist())
+
+
+def temperature(calibration: Mapping[str, Any]) -> float:
+    """The manifest's `calibration.temperature`, 1 where there is none; raises `ModelRejected`."""
+    value = calibration.get("temperature", 1.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
+        raise ModelRejected(["calibration.temperature must be a number above 0"])
+    return float(value)

@@ -1,0 +1,68 @@
+"""Flavor `linear`: word n-grams and their weights. NumPy only; a review takes a fraction of a millisecond.
+
+The bundle holds `model.safetensors` (see `linear_features`). It reads texts of any length.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from matinee.core.bundle import VerifiedBundle
+from matinee.core.errors import ModelRejected
+from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
+from matinee.flavors import LoadOptions
+from matinee.flavors.calibration import softmax, temperature
+from matinee.flavors.linear_features import LinearModel, load_linear, split_words
+
+MODEL_NAME = "model.safetensors"
+
+
+class LinearClassifier:
+    """Answers while it encodes; there are no rows to run."""
+
+    capacity = Capacity(quick=True)
+
+    def __init__(self, model: LinearModel, labels: tuple[str, ...], temperature: float) -> None:
+        self.labels = labels
+        self._model: LinearModel | None = model
+        self._temperature = temperature
+
+    def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:  # noqa: ARG002 - all is read
+        """Answer; `tokens` counts words and marks."""
+        return [self._encoded(text) for text in texts]
+
+    def _encoded(self, text: str) -> Encoded:
+        if self._model is None:
+            raise RuntimeError("the classifier is closed")
+        words = split_words(text)
+        answer = Answer(softmax(self._model.logits_of_words(words), self._temperature))
+        return Encoded(rows=(), tokens=len(words), windows=1, truncated=False, answer=answer)
+
+    def run(self, rows: Sequence[Row]) -> FloatArray:
+        """There is nothing to run."""
+        return np.empty((len(rows), len(self.labels)), dtype=np.float32)
+
+    def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:  # noqa: ARG002 - the protocol's
+        """The answer is there already."""
+        if encoded.answer is None:
+            raise ValueError("this text was encoded by another classifier")
+        return encoded.answer
+
+    def close(self) -> None:
+        """Unmap the file."""
+        self._model = None
+
+
+def load(bundle: VerifiedBundle, options: LoadOptions) -> LinearClassifier:  # noqa: ARG001 - nothing to choose
+    """Map the file; raises `ModelRejected`."""
+    manifest = bundle.manifest
+    path = bundle.folder / MODEL_NAME
+    try:
+        model = load_linear(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelRejected([f"{MODEL_NAME}: {error}"]) from None
+    if model.labels != len(manifest.labels):
+        raise ModelRejected(
+            [f"{MODEL_NAME} has weights for {model.labels} labels, the manifest {len(manifest.labels)}"]
+        )
+    return LinearClassifier(model, manifest.labels, temperature(manifest.calibration))

@@ -1,0 +1,72 @@
+"""Flavor `onnx`: a graph and a tokenizer, run by OpenVINO or ONNX Runtime.
+
+The bundle holds `model.onnx` (or what `options.model` names) and `tokenizer.json`. Other flavors that end in such a
+graph use `open_graph` too.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from matinee.core.bundle import VerifiedBundle
+from matinee.core.errors import ModelRejected
+from matinee.core.manifest import Manifest
+from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
+from matinee.flavors import LoadOptions
+from matinee.flavors.calibration import softmax, temperature
+from matinee.flavors.runtimes import Plan, Session, open_session
+from matinee.flavors.runtimes.plans import compiled_path, plan_for
+from matinee.flavors.tokenization import TokenRow, Tokens, pad
+from matinee.flavors.windows import pool
+
+MODEL_NAME = "model.onnx"
+TOKENIZER_NAME = "tokenizer.json"
+
+
+class GraphClassifier:
+    """Tokens in windows, run by a session, pooled and calibrated as the manifest says."""
+
+    def __init__(self, manifest: Manifest, tokens: Tokens, session: Session, plan: Plan) -> None:
+        self.labels = manifest.labels
+        self.capacity = Capacity(batch_tokens=plan.batch_tokens, parallel_batches=plan.streams)
+        self._pooling = manifest.text.pooling
+        self._temperature = temperature(manifest.calibration)
+        self._tokens = tokens
+        self._session = session
+
+    def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
+        """Tokenize and cut into windows; raises `TextTooLong` with `overflow="error"`."""
+        return self._tokens.encode(texts, overflow)
+
+    def run(self, rows: Sequence[Row]) -> FloatArray:
+        """Logits, float32 [rows, labels]; a graph with one output for two labels gives the log-odds of the second."""
+        logits = self._session.run(*pad(cast("Sequence[TokenRow]", rows), self._tokens.pad_id))
+        if logits.shape[1:] == (1,) and len(self.labels) == 2:
+            return np.concatenate([logits / -2, logits / 2], axis=1)
+        return logits
+
+    def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
+        """Pool the windows' logits ([windows, labels]) and turn them into probabilities."""
+        return Answer(softmax(pool(outputs, encoded.context, self._pooling), self._temperature))
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()
+
+
+def load(bundle: VerifiedBundle, options: LoadOptions) -> GraphClassifier:
+    """Open the bundle's graph; raises `ModelRejected`."""
+    graph = bundle.folder / str(bundle.manifest.options.get("model", MODEL_NAME))
+    return open_graph(graph, bundle.folder / TOKENIZER_NAME, bundle.manifest, bundle.digest, options)
+
+
+def open_graph(graph: Path, tokenizer: Path, manifest: Manifest, digest: str, options: LoadOptions) -> GraphClassifier:
+    """A classifier from a graph and a tokenizer; `digest` names the weights, for what is kept in the cache."""
+    if not graph.is_file():
+        raise ModelRejected([f"{graph.name} is missing"])
+    tokens = Tokens.load(tokenizer, manifest.text)
+    plan = plan_for(digest, options)
+    session = open_session(graph, plan, compiled_path(digest, plan, options.cache_dir))
+    return GraphClassifier(manifest, tokens, session, plan)

@@ -1,0 +1,104 @@
+"""OpenVINO: the default runtime on CPUs."""
+
+import hashlib
+import math
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import openvino
+
+from matinee.core.errors import ModelRejected
+from matinee.core.prediction import FloatArray
+from matinee.flavors.runtimes import Plan, Session
+from matinee.flavors.runtimes.keeping import keep
+from matinee.flavors.tokenization import Ids
+
+_GROUP = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
+_DIGEST_BYTES, _GROUP_BYTES = 32, 8  # what stands before the blob in a file of a compiled graph
+
+
+class OpenVinoSession:
+    """One compiled graph and a request for each stream."""
+
+    def __init__(self, compiled: Any, streams: int) -> None:
+        self._compiled = compiled
+        self._names = {name for port in compiled.inputs for name in port.get_names()}
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(streams):
+            self._idle.put(compiled.create_infer_request())
+
+    def run(self, ids: Ids, mask: Ids) -> FloatArray:
+        """Logits, float32 [rows, labels]; waits for a free stream."""
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if "token_type_ids" in self._names:
+            inputs["token_type_ids"] = np.zeros_like(ids)
+        request = self._idle.get()
+        try:
+            request.infer(inputs, share_inputs=True)
+            return np.array(request.get_output_tensor(0).data, dtype=np.float32)
+        finally:
+            self._idle.put(request)
+
+    def close(self) -> None:
+        """Forget requests and graph: OpenVINO frees what nobody holds."""
+        self._idle = SimpleQueue()
+        self._compiled = None
+
+
+def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:
+    """Compile, or take what an earlier start compiled; raises `ModelRejected`."""
+    core = openvino.Core()
+    config = {
+        "NUM_STREAMS": str(plan.streams),
+        "INFERENCE_NUM_THREADS": str(plan.threads),
+        "INFERENCE_PRECISION_HINT": "f32" if plan.precision == "f32" else _half(core),
+        # Threads stay where the scheduler puts them: pinned ones of two processes would share one core.
+        "ENABLE_CPU_PINNING": "NO",
+    }
+    if compiled is not None and (kept := _import(core, compiled, config)) is not None:
+        return OpenVinoSession(kept, plan.streams)
+    try:
+        model = core.read_model(graph)
+        # A group of 0 turns dynamic quantization off; otherwise one scale for each token is the quickest group.
+        group = _inner_size(model) if plan.precision == "int8" else 0
+        result = core.compile_model(model, "CPU", config | {_GROUP: str(group)})
+    except RuntimeError as error:
+        raise ModelRejected([f"{graph.name} cannot be run by OpenVINO: {str(error).splitlines()[-1]}"]) from None
+    if compiled is not None:
+        content = group.to_bytes(_GROUP_BYTES, "little") + bytes(result.export_model())
+        with suppress(OSError):  # a cache that cannot be written only costs time
+            keep(compiled, hashlib.sha256(content).digest() + content)
+    return OpenVinoSession(result, plan.streams)
+
+
+def _half(core: Any) -> str:
+    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+def _inner_size(model: Any) -> int:
+    """The largest group that divides the inner dimension of every product with constant weights."""
+    sizes = [
+        node.input(1).get_shape()[-1 if node.get_attributes()["transpose_b"] else -2]
+        for node in model.get_ops()
+        if node.get_type_name() == "MatMul" and node.input(1).get_partial_shape().is_static
+    ]
+    return math.gcd(*sizes) if sizes else 0
+
+
+def _import(core: Any, path: Path, config: dict[str, str]) -> Any:
+    """What an earlier start compiled, or None when it is absent, damaged or of another build of OpenVINO."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    digest, content = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        return None
+    group, blob = int.from_bytes(content[:_GROUP_BYTES], "little"), content[_GROUP_BYTES:]
+    try:
+        return core.import_model(blob, "CPU", config | {_GROUP: str(group)})
+    except RuntimeError:
+        return None
