@@ -68,7 +68,7 @@ def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:
     except RuntimeError as error:
         raise ModelRejected([f"{graph.name} cannot be run by OpenVINO: {str(error).splitlines()[-1]}"]) from None
     if compiled is not None:
-        content = group.to_bytes(_GROUP_BYTES, "little") + bytes(result.export_model())
+        content = group.to_bytes(_GROUP_BYTES, "little") + result.export_model().getvalue()
         with suppress(OSError):  # a cache that cannot be written only costs time
             keep(compiled, hashlib.sha256(content).digest() + content)
     return OpenVinoSession(result, plan.streams)
