@@ -13,7 +13,12 @@ import typer
 from matinee import __version__
 from matinee.core.errors import MatineeError
 
-_COMMAND_MODULES: tuple[str, ...] = ("serve", "score")  # each module of this package that has a register(app)
+_COMMAND_MODULES: tuple[str, ...] = (
+    "serve",
+    "predict",
+    "score",
+    "easter",
+)  # each module of this package that has a register(app)
 
 app = typer.Typer(
     name="matinee",
