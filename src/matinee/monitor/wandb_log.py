@@ -128,8 +128,10 @@ class WandbLog:
     def _worker_runs(self) -> bool:
         if self._process is not None and self._process.poll() is None:
             return True
-        if time.monotonic() < self._not_before:
+        restart = self._process is not None
+        if time.monotonic() < self._not_before or (restart and self._closing.is_set()):
             return False
+        self._close_input()
         self._not_before = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, self._options.longest_pause)
         self._process = self._start()
@@ -138,6 +140,7 @@ class WandbLog:
     def _start(self) -> subprocess.Popen[bytes]:
         options = asdict(self._options)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environment.pop("PROMETHEUS_MULTIPROC_DIR", None)  # the worker counts nothing
         if key := options.pop("api_key"):
             environment["WANDB_API_KEY"] = key
         process = subprocess.Popen(
@@ -165,17 +168,19 @@ class WandbLog:
 
     def _end(self) -> None:
         """Close the worker's input, so that it finishes the run; end it when that takes too long."""
-        process = self._process
-        if process is None:
+        self._close_input()
+        if self._process is None:
             return
-        with suppress(OSError):
-            if process.stdin is not None:
-                process.stdin.close()
         try:
-            process.wait(self._options.finish_seconds + 1.0)
+            self._process.wait(self._options.finish_seconds + 1.0)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self._process.kill()
+            self._process.wait()
+
+    def _close_input(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):  # what it did not take is lost with it
+                self._process.stdin.close()
 
     # --- from anywhere --------------------------------------------------------------------------------------
 
