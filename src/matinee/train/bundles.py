@@ -26,7 +26,7 @@ def write_bundle(
         fresh = Path(name) / "new"
         fresh.mkdir()
         write_files(fresh)
-        manifest = replace(manifest, files=measure(fresh))
+        manifest = replace(manifest, files=measure_files(fresh))
         (fresh / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
         (fresh / CARD_NAME).write_text(card(manifest), encoding="utf-8")
         if folder.exists():
@@ -58,7 +58,7 @@ def copy_files(source: Path, *names: str) -> Callable[[Path], None]:
     return copy
 
 
-def measure(folder: Path) -> dict[str, FileEntry]:
+def measure_files(folder: Path) -> dict[str, FileEntry]:
     """Size and SHA-256 of every file in ``folder``, by name."""
     return {
         path.name: FileEntry(path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())

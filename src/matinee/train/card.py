@@ -29,7 +29,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    titles = {"heldout": "Held-out training films (choices and calibration were made on these)", "test": "Test reviews"}
+    titles = {
+        "heldout": "Held-out training films (choices and calibration were made on these)",
+        "test": "Test reviews",
+        "test_fused_everywhere": "Test reviews, both models on every review",
+    }
     for part, title in titles.items():
         if part not in metrics:
             continue
