@@ -17,6 +17,7 @@ _COMMAND_MODULES: tuple[str, ...] = (
     "serve",
     "predict",
     "score",
+    "train",
     "easter",
 )  # each module of this package that has a register(app)
 
