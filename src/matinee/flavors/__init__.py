@@ -3,6 +3,8 @@
 `load` turns a verified bundle into a `Classifier`; `compose` puts two loaded classifiers together as one, the
 flavor `cascade`, whose members are bundles of their own. `FLAVORS` names every implementation; each is a callable
 `(VerifiedBundle, LoadOptions) -> Classifier`, imported when a bundle first asks for it.
+
+Training shares the linear model's features and file, and the pooling of windows, with serving.
 """
 
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from matinee.core.bundle import VerifiedBundle
 from matinee.core.errors import ModelRejected
 from matinee.core.plugins import Builtin, Table
 from matinee.core.prediction import Classifier
+from matinee.flavors.linear_features import LinearModel, fingerprint, load_linear, save_linear, split_words
+from matinee.flavors.windows import pool
 
 CASCADE = "cascade"
 
@@ -68,4 +72,17 @@ def compose(bundle: VerifiedBundle, quick: Classifier, full: Classifier) -> Clas
     return Cascade(bundle.manifest, quick, full)
 
 
-__all__ = ["CASCADE", "FLAVORS", "LoadOptions", "Loader", "compose", "load"]
+__all__ = [
+    "CASCADE",
+    "FLAVORS",
+    "LinearModel",
+    "LoadOptions",
+    "Loader",
+    "compose",
+    "fingerprint",
+    "load",
+    "load_linear",
+    "pool",
+    "save_linear",
+    "split_words",
+]

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 from matinee.core.manifest import Manifest
-from matinee.flavors.linear_features import LinearModel, fingerprint, save_linear, split_words
+from matinee.flavors import LinearModel, fingerprint, save_linear, split_words
 from matinee.train.bundles import write_bundle
 from matinee.train.calibration import fit_temperature, softmax
 from matinee.train.card import render_card

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from tokenizers import Tokenizer
 
-from matinee.flavors.linear_features import load_linear
+from matinee.flavors import load_linear
 from matinee.train.base import load_base
 from matinee.train.calibration import fit_fusion, softmax
 from matinee.train.dataset import Dataset, Reviews, Split, split
