@@ -8,10 +8,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.checks.charts import chart_problems
+from deploy.checks.charts import base_differences, chart_problems
 from deploy.checks.custom_resources import custom_resource_problems
 from deploy.checks.manifests import BASE, OVERLAYS, render
 
@@ -32,9 +32,9 @@ class Checks:
         done = subprocess.run([program, *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True, check=False)
         self._note(f"{name} {' '.join(arguments)}"[:110], "" if done.returncode == 0 else done.stdout + done.stderr)
 
-    def function(self, name: str, problems: Callable[[], list[str]]) -> None:
-        """A check of ours."""
-        self._note(name, "\n".join(problems()))
+    def problems(self, name: str, problems: Sequence[str]) -> None:
+        """What a check of ours found."""
+        self._note(name, "".join(f"      {problem}\n" for problem in problems))
 
     def skip(self, what: str) -> None:
         """Say now, and again at the end, what was not checked."""
@@ -69,7 +69,7 @@ def pipelines(checks: Checks) -> None:
 
 def manifests(checks: Checks, crds: Path | None) -> None:
     """Kustomize, Helm, and the custom resources among what they render."""
-    checks.function("helm lint and render", chart_problems)
+    checks.problems("helm lint and render", chart_problems())
     if shutil.which("kubectl") is None and shutil.which("kustomize") is None:
         checks.skip("kustomize: neither kubectl nor kustomize is installed")
         return
@@ -80,9 +80,8 @@ def manifests(checks: Checks, crds: Path | None) -> None:
         if custom and crds is None:
             checks.skip(f"{overlay}: the schemas of its custom resources (give their folder with --crds)")
         elif custom and crds is not None:
-            folder = crds
-            checks.function(f"{overlay}: custom resources", lambda: custom_resource_problems(custom, folder))
-    checks.function("the chart and the kustomize base say the same", lambda: chart_problems(render(BASE)[0]))
+            checks.problems(f"{overlay}: custom resources", custom_resource_problems(custom, crds))
+    checks.problems("the chart and the kustomize base say the same", base_differences(render(BASE)[0]))
 
 
 def main() -> int:

@@ -26,10 +26,8 @@ def rendered(values: Document) -> list[Document]:
     return [document for text in texts for document in yaml.safe_load_all(text) if document]
 
 
-def chart_problems(base: str = "") -> list[str]:
-    """With the base's YAML: where chart and base differ. Without: what is wrong with the chart itself."""
-    if base:
-        return _differences(list(yaml.safe_load_all(base)))
+def chart_problems() -> list[str]:
+    """What is wrong with the chart itself, in three ways of using it."""
     result = chart.lint(str(_CHART), strict=True)
     problems = [str(message["error"]) for message in result["messages"] if message["severity"] >= _ERROR]
     for values in _VALUES:
@@ -43,9 +41,10 @@ def chart_problems(base: str = "") -> list[str]:
     return problems
 
 
-def _differences(base: list[Document]) -> list[str]:
+def base_differences(base: str) -> list[str]:
+    """Kinds of which the chart says something else than the kustomize base."""
     chart_documents = {document["kind"]: _comparable(document) for document in rendered({})}
-    base_documents = {document["kind"]: _comparable(document) for document in base}
+    base_documents = {document["kind"]: _comparable(document) for document in yaml.safe_load_all(base)}
     kinds = sorted(chart_documents.keys() | base_documents.keys())
     return [f"{kind} differs" for kind in kinds if chart_documents.get(kind) != base_documents.get(kind)]
 
