@@ -76,6 +76,33 @@ class Settings(BaseModel):
         None, description="Shared secret of registry webhooks, which cause an early look"
     )
 
+    # --- what a new version must prove ---
+    gate_golden: Path | None = Field(
+        None, description='File of JSON lines `{"text", "label"}` that must come out right; unset: the model\'s own'
+    )
+    gate_golden_share: float = Field(
+        1.0, ge=0, le=1, description="Share of the golden examples that must come out right"
+    )
+    gate_flips: float = Field(
+        0.2, ge=0, le=1, description="Most of the last 200 texts that may change their label with a new version"
+    )
+    gate_latency_ms: float = Field(
+        2000, gt=0, description="Longest time for one text, in milliseconds (95th percentile)"
+    )
+    gate_load_seconds: float = Field(60, gt=0, le=3600, description="Time limit of loading a new version, in seconds")
+    gate_memory_bytes: int = Field(
+        0, ge=0, description="Most memory that loading a new version may take; 0: nine tenths of what is free"
+    )
+    gate_label_names: Annotated[dict[str, str], BeforeValidator(_pairs)] = Field(
+        {}, description="New names for a new version's labels, `theirs=ours, theirs=ours`"
+    )
+    probation_seconds: float = Field(
+        300,
+        ge=0,
+        le=86400,
+        description="For this long, in seconds, a new version that fails or is slow is taken back; 0 never",
+    )
+
     # --- the names of the original endpoint ---
     project_name: str = Field("imdb-sentiment-api", description="Original name: W&B project of the artifact")
     local_model_dir: str = Field("./ml/model/", description="Original name: folder of the model file")
@@ -156,6 +183,10 @@ class Settings(BaseModel):
     registry_seconds: float = Field(20, gt=0, le=3600, description="Time limit of one look at a registry, in seconds")
     pull_seconds: float = Field(1800, gt=0, le=86400, description="Time limit of one download, in seconds")
     wandb_log: bool = Field(default=False, description="Record every inference in one W&B run")
+    wandb_offline: bool = Field(default=False, description="Keep that run in `CACHE_DIR`, for `wandb sync`")
+    wandb_texts: float = Field(
+        0, ge=0, le=1, description="Share of the texts that are recorded themselves; texts are personal data"
+    )
 
     def references(self) -> dict[str, str]:
         """Deployment name -> model reference, the default deployment first."""
