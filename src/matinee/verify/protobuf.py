@@ -20,8 +20,8 @@ def mapped(path: Path) -> Iterator[memoryview]:
     with path.open("rb") as file:
         if not file.read(1):
             raise Broken("is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
-            yield view
+        # not closed here: a caller's last slice may outlive the block, and the map goes with it
+        yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def fields(view: memoryview) -> Iterator[Field]:
