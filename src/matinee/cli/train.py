@@ -35,7 +35,9 @@ def transformer(
     data: Annotated[Path, typer.Option(help="Folder, archive or Parquet files of the data set.")],
     out: Annotated[Path, typer.Option(help="Folder that becomes the bundle.")],
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; the same command goes on from there.")],
-    teacher: Annotated[Path, typer.Option(help="Bundle of the linear model that helps to label more reviews.")],
+    teacher: Annotated[
+        Path | None, typer.Option(help="Folder of a linear bundle that helps to label more reviews; default: none.")
+    ] = None,
     base: Annotated[str, typer.Option(help="minilm, a folder, or a name on the Hugging Face Hub.")] = "minilm",
     unlabelled: Annotated[int, typer.Option(help="How many reviews the teacher labels.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Of the split, the windows and the order.")] = 0,

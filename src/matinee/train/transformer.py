@@ -1,6 +1,6 @@
-"""Train a small encoder in two stages: on the labelled films, then on those and on what a teacher says of others.
+"""Train a small encoder in two stages: a pass over short windows of the labelled films, then one over longer windows.
 
-Self-training (Xie et al., "Self-training with Noisy Student", 2020): the teacher is the sum of the first stage's logits
+With a teacher, the second stage also reads reviews that nobody labelled. Self-training (Xie et al., "Self-training with Noisy Student", 2020): the teacher is the sum of the first stage's logits
 and the linear model's, with weights fitted on held-out films; the two err differently, so that the student learns from
 a better model than either. Everything between the stages is kept in the work folder: the same command goes on.
 """
@@ -32,11 +32,14 @@ _TOKENIZE_ROWS = 2048
 
 @dataclass(frozen=True)
 class Plan:
-    """What `matinee train transformer` was asked for. Windows are in tokens, special ones included."""
+    """What `matinee train transformer` was asked for. Windows are in tokens, special ones included.
+
+    ``teacher`` is the folder of a linear bundle; without one there is no self-training.
+    """
 
     base: str
     work: Path
-    teacher: Path
+    teacher: Path | None = None
     first: Stage = Stage("first", window=256, learning_rate=1.5e-4)
     second: Stage = Stage("second", window=384, learning_rate=1e-4, frozen=2)
     unlabelled: int = 10_000
@@ -68,12 +71,10 @@ def train_transformer(dataset: Dataset, plan: Plan) -> Trained:
     encoder, tokenizer = load_base(plan.base, len(dataset.labels))
     labelled = _Examples(tokenize(tokenizer, parts.fit.texts), smooth(parts.fit.labels, len(dataset.labels)))
     _stage(encoder, plan, plan.first, special_tokens(tokenizer), labelled)
-    if plan.unlabelled:
+    if plan.teacher is not None:
         more = _pseudo_label(encoder, tokenizer, plan, parts)
-        both = _Examples(labelled.tokens + more.tokens, np.concatenate([labelled.targets, more.targets]))
-    else:
-        both = labelled
-    _stage(encoder, plan, plan.second, special_tokens(tokenizer), both)
+        labelled = _Examples(labelled.tokens + more.tokens, np.concatenate([labelled.targets, more.targets]))
+    _stage(encoder, plan, plan.second, special_tokens(tokenizer), labelled)
     return Trained(encoder, tokenizer, parts)
 
 
@@ -99,7 +100,7 @@ def _pseudo_label(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, parts: Spl
 def _teach(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, heldout: Reviews, texts: Sequence[str]) -> FloatArray:
     """Probabilities [texts, labels] of the linear model and the encoder together, fused as fits ``heldout`` best."""
     special, window = special_tokens(tokenizer), plan.second.window
-    linear = load_linear(plan.teacher / LINEAR_FILE)
+    linear = load_linear(Path(plan.teacher or "") / LINEAR_FILE)
 
     def both(part: Sequence[str], title: str) -> tuple[FloatArray, FloatArray]:
         return linear.logits(part), score(encoder, ends_of(tokenize(tokenizer, part), window), special, title)
