@@ -1,0 +1,75 @@
+"""`matinee score` as a process: killed, continued, piped."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TINY = Path(__file__).parents[1] / "fixtures/tiny-onnx"
+
+
+def command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """The command line and an environment without settings of this machine."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "CACHE_DIR": str(folder / "cache")}
+    return [sys.executable, "-m", "matinee", "score", *arguments, "--model", str(TINY)], env
+
+
+def score(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    line, env = command(folder, *arguments)
+    return subprocess.run(line, cwd=folder, env=env, input=stdin, capture_output=True, text=True, check=False)
+
+
+def write_reviews(path: Path, count: int) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["id", "text"])
+        writer.writerows([n, f"review {n}: {'good ' * (n % 40)}film"] for n in range(count))
+
+
+def test_a_run_killed_at_any_moment_is_finished_by_the_same_command(tmp_path: Path) -> None:
+    """After SIGKILL the output has not appeared; the same command completes it, every row once and in order."""
+    write_reviews(tmp_path / "in.csv", 6_000)
+    line, env = command(tmp_path, "in.csv", "out.csv")
+    process = subprocess.Popen(line, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "out.csv.progress").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "out.csv").exists()
+
+    finished = score(tmp_path, "in.csv", "out.csv", "--json")
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stderr)["resumed_at"] > 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text(), newline="")))
+    assert [int(row["id"]) for row in rows] == list(range(6_000))
+    assert {row["predicted_label"] for row in rows} <= {"negative", "positive"}
+
+
+def test_a_pipe_gets_the_rows_and_a_person_the_summary(tmp_path: Path) -> None:
+    """Standard output carries rows only; bad rows are counted; invalid UTF-8 harms its own row."""
+    lines = b'{"text": "a good film"}\n{"text": "\xff"}\n{"no": "text"}\n'
+    line, env = command(tmp_path, "-", "-", "--input-format", "jsonl", "--output-format", "jsonl")
+    result = subprocess.run(line, cwd=tmp_path, env=env, input=lines, capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert [json.loads(row)["text"] for row in result.stdout.splitlines()] == ["a good film"]
+    assert b"1 rows answered into standard output; 2 refused" in result.stderr
+
+
+def test_a_bad_call_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    """Unclear formats, missing files and unknown columns name the argument."""
+    write_reviews(tmp_path / "in.csv", 1)
+    for arguments, named in (
+        (("absent.csv", "out.csv"), "IN"),
+        (("in.csv", "out.xlsx"), "--output-format"),
+        (("in.csv", "out.csv", "--text-column", "review"), "--text-column"),
+    ):
+        result = score(tmp_path, *arguments)
+        assert result.returncode == 2
+        assert result.stderr.startswith("Error: ")
+        assert named in result.stderr
+        assert len(result.stderr.splitlines()) == 1
