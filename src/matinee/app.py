@@ -19,6 +19,7 @@ from matinee.api.models import model_endpoints, webhook_endpoints
 from matinee.api.original import original_endpoints
 from matinee.api.predict import Limits, predict_endpoints
 from matinee.api.siblings import ALONE, Siblings
+from matinee.api.static import StaticFile, static_endpoints
 from matinee.core.errors import MatineeError
 from matinee.core.events import Observe, RequestFailed
 from matinee.core.prediction import ModelIdentity
@@ -26,9 +27,18 @@ from matinee.core.reference import ModelRef
 from matinee.engine import EngineLimits
 from matinee.flavors import LoadOptions
 from matinee.monitor import MonitorOptions, Observers, Reading, WandbLogOptions, observers
-from matinee.rollout import Deployment, Deployments, RolloutOptions, Stages, Webhooks
+from matinee.rollout import (
+    Deployment,
+    Deployments,
+    GateLimits,
+    ProbationLimits,
+    RolloutOptions,
+    Stages,
+    Webhooks,
+)
 from matinee.settings import Settings
 from matinee.sources import SourceOptions, Sources
+from matinee.ui import POLICY, page_files
 from matinee.verify import Policy
 
 CLOSE_SECONDS = 1.5  # at shutdown, for what no request waits for
@@ -118,7 +128,8 @@ def create_endpoints(settings: Settings, program: Program, lifecycle: Lifecycle,
         *webhook_endpoints(deployments, Webhooks(secret) if secret else None, siblings.tell),
         _metrics_endpoint(program.listeners),
     ]
-    return [*endpoints, *documentation_endpoints(endpoints)]
+    page = [StaticFile(path, media_type, file) for path, media_type, file in page_files()]
+    return [*endpoints, *documentation_endpoints(endpoints), *static_endpoints(page, POLICY)]
 
 
 def create_deployments(settings: Settings, observe: Observe) -> Deployments:
@@ -167,15 +178,37 @@ def rollout_options(settings: Settings) -> RolloutOptions:
     return RolloutOptions(
         poll_seconds=settings.poll_seconds,
         warm_seconds=settings.warm_seconds,
+        state_dir=settings.cache_dir.expanduser() / "history",
+        gate=gate_limits(settings),
+        probation=ProbationLimits(seconds=settings.probation_seconds),
         queue_size=settings.queue_texts,
         engine=EngineLimits(timeout_seconds=settings.deadline_seconds, cache_entries=settings.answer_cache),
+    )
+
+
+def gate_limits(settings: Settings) -> GateLimits:
+    """What a new version must prove."""
+    return GateLimits(
+        golden=settings.gate_golden,
+        golden_share=settings.gate_golden_share,
+        flips=settings.gate_flips,
+        latency_ms=settings.gate_latency_ms,
+        load_seconds=settings.gate_load_seconds,
+        memory_bytes=settings.gate_memory_bytes,
+        label_names=settings.gate_label_names,
     )
 
 
 def create_observers(settings: Settings) -> Observers:
     """Whoever listens to what happens."""
     wandb = WandbLogOptions(
-        project=settings.project_name, api_key=_value(settings.wandb_api_key) or "", finish_seconds=CLOSE_SECONDS
+        project=settings.project_name,
+        mode="offline" if settings.wandb_offline else "online",
+        folder=str(settings.cache_dir.expanduser()),
+        api_key=_value(settings.wandb_api_key) or "",
+        config=settings.references(),
+        text_share=settings.wandb_texts,
+        finish_seconds=CLOSE_SECONDS,
     )
     return observers(
         MonitorOptions(
