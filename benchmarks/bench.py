@@ -47,7 +47,7 @@ def main() -> None:
 
 def matinee_configurations(bundle: str) -> tuple[Configuration, ...]:
     """The transformer alone and the cascade, without the answer cache; and the defaults, as a user gets them."""
-    plain = {"CACHE_ANSWERS": "0", "LOG_FORMAT": "json"}
+    plain = {"ANSWER_CACHE": "0", "LOG_FORMAT": "json"}
     return (
         Configuration("transformer", {"MODEL": bundle, "OVERFLOW": "truncate", **plain}),
         Configuration("cascade", {"MODEL": "bundled:imdb-sentiment", **plain}),

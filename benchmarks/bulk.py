@@ -1,8 +1,8 @@
 """Bulk scoring: reviews per second of `matinee score` beside `transformers.pipeline` with its best batch size.
 
 The pipeline runs an encoder of the same shape in PyTorch (float32 and bfloat16), on the same reviews, cut at the same
-number of tokens, in an environment of its own (torch 2.13 and transformers, made on the first run). It is given its texts sorted by length,
-which its documentation does not do and which makes it quicker. Interleaved rounds; medians and ranges.
+number of tokens, in an environment of its own (torch 2.13 and transformers, made on the first run). Its texts come
+sorted by length, which its documentation does not do and which makes it quicker. Interleaved rounds; medians, ranges.
 """
 
 import argparse
