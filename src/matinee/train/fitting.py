@@ -27,7 +27,8 @@ _MAX_NORM = 1.0
 class Stage:
     """Passes over a training set. ``window`` and ``budget`` (of a batch) are in tokens; the rate is AdamW's peak.
 
-    The embeddings and the lowest ``frozen`` layers keep their weights (0: everything learns).
+    The rate falls to 0 at the end of the last epoch; ``stop`` is the share of the steps that are taken, below 1 where
+    another stage goes on anyway. The embeddings and the lowest ``frozen`` layers keep their weights.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Stage:
     epochs: int = 1
     budget: int = 4096
     frozen: int = 0
+    stop: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,9 @@ class Trainer:
     def _loop(self, batches: Sequence[Batch], step: int, tokens: Tokens, targets: torch.Tensor) -> None:
         rows = sum(len(batch.rows) for batch in batches) / max(1, len(batches))
         saved, losses = time.monotonic(), 0.0
-        with progress(f"stage {self.stage.name}", len(batches), done=step) as report:
-            while step < len(batches):
+        end = round(len(batches) * self.stage.stop)
+        with progress(f"stage {self.stage.name}", end, done=step) as report:
+            while step < end:
                 loss = self._step(batches[step], step / len(batches), tokens, targets, rows)
                 losses = loss if losses == 0.0 else 0.98 * losses + 0.02 * loss
                 step += 1

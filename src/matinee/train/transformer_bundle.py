@@ -145,7 +145,7 @@ def _figures(classifier: Classifier, reviews: Reviews, title: str) -> dict[str, 
 
 def _lineage(dataset: Dataset, plan: Plan, trained: Trained) -> dict[str, Any]:
     stages = {
-        stage.name: f"window {stage.window}, rate {stage.learning_rate}, {stage.epochs} epoch, {stage.frozen} frozen layers"
+        stage.name: f"window {stage.window}, rate {stage.learning_rate}, {stage.epochs * stage.stop:g} epochs, {stage.frozen} frozen layers"
         for stage in (plan.first, plan.second)
     }
     return lineage(
