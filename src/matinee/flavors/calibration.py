@@ -16,6 +16,12 @@ def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> tupl
     return tuple((exponents / exponents.sum()).tolist())
 
 
+def sigmoid(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> tuple[float, ...]:
+    """One probability for each label by itself, for models whose labels do not exclude each other."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    return tuple(np.exp(-np.logaddexp(0.0, -scaled)).tolist())
+
+
 def temperature(calibration: Mapping[str, Any]) -> float:
     """The manifest's `calibration.temperature`, 1 where there is none; raises `ModelRejected`."""
     value = calibration.get("temperature", 1.0)

@@ -15,7 +15,7 @@ from matinee.core.errors import ModelRejected
 from matinee.core.manifest import Manifest
 from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
 from matinee.flavors import LoadOptions
-from matinee.flavors.calibration import softmax, temperature
+from matinee.flavors.calibration import sigmoid, softmax, temperature
 from matinee.flavors.runtimes import Plan, Session, open_session
 from matinee.flavors.runtimes.plans import compiled_path, plan_for
 from matinee.flavors.tokenization import TokenRow, Tokens, pad
@@ -23,6 +23,9 @@ from matinee.flavors.windows import pool
 
 MODEL_NAME = "model.onnx"
 TOKENIZER_NAME = "tokenizer.json"
+# Runtimes prepare themselves for each new shape: with lengths in steps of 16 there are few of them. Measured with
+# OpenVINO: a third less time for a first batch, half the memory after some thousand, and no cost afterwards.
+PAD_TO = 16
 
 
 class GraphClassifier:
@@ -30,9 +33,16 @@ class GraphClassifier:
 
     def __init__(self, manifest: Manifest, tokens: Tokens, session: Session, plan: Plan) -> None:
         self.labels = manifest.labels
-        self.capacity = Capacity(batch_tokens=plan.batch_tokens, parallel_batches=plan.streams)
+        self.capacity = Capacity(
+            batch_tokens=plan.batch_tokens,
+            parallel_batches=plan.streams,
+            pad_to=1
+            if manifest.text.max_tokens % PAD_TO
+            else PAD_TO,  # a window must not outgrow the model's positions
+        )
         self._pooling = manifest.text.pooling
         self._temperature = temperature(manifest.calibration)
+        self._scores = sigmoid if manifest.options.get("scores") == "sigmoid" else softmax
         self._tokens = tokens
         self._session = session
 
@@ -42,14 +52,14 @@ class GraphClassifier:
 
     def run(self, rows: Sequence[Row]) -> FloatArray:
         """Logits, float32 [rows, labels]; a graph with one output for two labels gives the log-odds of the second."""
-        logits = self._session.run(*pad(cast("Sequence[TokenRow]", rows), self._tokens.pad_id))
+        logits = self._session.run(*pad(cast("Sequence[TokenRow]", rows), self._tokens.pad_id, self.capacity.pad_to))
         if logits.shape[1:] == (1,) and len(self.labels) == 2:
             return np.concatenate([logits / -2, logits / 2], axis=1)
         return logits
 
     def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
         """Pool the windows' logits ([windows, labels]) and turn them into probabilities."""
-        return Answer(softmax(pool(outputs, encoded.context, self._pooling), self._temperature))
+        return Answer(self._scores(pool(outputs, encoded.context, self._pooling), self._temperature))
 
     def close(self) -> None:
         """Close the session."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from matinee.core.errors import ModelRejected
 from matinee.flavors.graphs import deberta, modernbert, postnorm
-from matinee.flavors.graphs.blocks import Blocks
-from matinee.flavors.graphs.graph import Graph
+from matinee.flavors.graphs.blocks import Blocks, NeedsPyTorch
+from matinee.flavors.graphs.graph import MODEL_NAME, Graph
 
 Builder = Callable[[Blocks, Mapping[str, Any], str, str], str]
 
@@ -29,13 +29,14 @@ BUILDERS: Mapping[str, Builder] = {
 VERSION = 1
 
 
-def export(config: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], folder: Path) -> Path:
+def export(config: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], folder: Path, *, int8: bool = False) -> Path:
     """Write the graph of a sequence classifier into `folder` and return the path of `model.onnx`.
 
     `config` is `config.json` with a `model_type` of `BUILDERS`, `tensors` the checkpoint under PyTorch's names.
-    Raises `ModelRejected` when a tensor or a number is missing, or a variant needs the real library.
+    With `int8`, linear maps keep 8-bit weights. Raises `ModelRejected` when a tensor or a number is missing, and
+    `NeedsPyTorch` for a variant that only the real library knows.
     """
-    with Graph(folder) as graph:
+    with Graph(folder, int8=int8) as graph:
         ids, mask = (graph.input(name, ("batch", "seq")) for name in ("input_ids", "attention_mask"))
         try:
             logits = BUILDERS[config["model_type"]](Blocks(graph, tensors), config, ids, mask)
@@ -46,4 +47,4 @@ def export(config: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], folde
         return graph.save(logits, "logits", ("batch", "labels"))
 
 
-__all__ = ["BUILDERS", "VERSION", "export"]
+__all__ = ["BUILDERS", "MODEL_NAME", "VERSION", "NeedsPyTorch", "export"]

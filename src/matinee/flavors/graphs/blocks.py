@@ -13,6 +13,10 @@ from matinee.flavors.graphs.graph import Graph
 MASKED = -30_000.0
 
 
+class NeedsPyTorch(ModelRejected):
+    """The architecture is known, this variant of it only to the real library."""
+
+
 class Blocks:
     """Adds pieces to a graph, with the tensors of a checkpoint under their PyTorch names."""
 
@@ -39,7 +43,7 @@ class Blocks:
         key = (name, scale)
         if key not in self._written:
             array = self.tensor(name) * np.float32(scale)
-            self._written[key] = self.graph.weight(array.T if array.ndim == 2 else array)
+            self._written[key] = self.graph.matrix(array.T) if array.ndim == 2 else self.graph.weight(array)
         return self._written[key]
 
     def linear(self, states: str, name: str, *, scale: float = 1.0) -> str:
@@ -51,7 +55,7 @@ class Blocks:
 
     def constant_linear(self, states: str, matrix: NDArray[Any], bias: NDArray[Any] | None) -> str:
         """`states` times `matrix` [out, in], plus `bias`, both given as arrays."""
-        product = self.graph.op("MatMul", states, self.graph.weight(matrix.T))
+        product = self.graph.op("MatMul", states, self.graph.matrix(matrix.T))
         return product if bias is None else self.graph.op("Add", product, self.graph.weight(bias))
 
     def norm(self, states: str, name: str, epsilon: float, *, bias: bool = True) -> str:
@@ -60,7 +64,7 @@ class Blocks:
         return self.graph.op("LayerNormalization", states, *parts, axis=-1, epsilon=epsilon)
 
     def activate(self, states: str, name: str) -> str:
-        """An activation by its name in `transformers` (`ACT2FN`); raises `ModelRejected` for one unknown here."""
+        """An activation by its name in `transformers` (`ACT2FN`); raises `NeedsPyTorch` for one unknown here."""
         if name in ("gelu", "gelu_python"):
             return self.graph.op("Gelu", states)
         if name in ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"):
@@ -69,7 +73,7 @@ class Blocks:
             return self.graph.op(name.capitalize(), states)
         if name in ("silu", "swish"):
             return self.graph.op("Mul", states, self.graph.op("Sigmoid", states))
-        raise ModelRejected([f"config.json: the activation {name!r} is not known without PyTorch"])
+        raise NeedsPyTorch([f"config.json: the activation {name!r} is not known without PyTorch"])
 
     def first(self, states: str) -> str:
         """The first token alone: [batch, 1, hidden]."""

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.core.errors import ModelRejected
-from matinee.flavors.graphs.blocks import Blocks
+from matinee.flavors.graphs.blocks import Blocks, NeedsPyTorch
 from matinee.flavors.graphs.postnorm import head
 
 Array = NDArray[Any]
@@ -56,7 +55,7 @@ def _check(config: Mapping[str, Any]) -> None:
         name for name in ("conv_kernel_size", "talking_head") if config.get(name)
     ] + ([] if config.get("relative_attention") else ["relative_attention: false"])  # fmt: skip
     if unusual:
-        raise ModelRejected([f"config.json: {name} needs PyTorch" for name in unusual])
+        raise NeedsPyTorch([f"config.json: {name} needs PyTorch" for name in unusual])
 
 
 def _embed(blocks: Blocks, config: Mapping[str, Any], ids: str) -> str:

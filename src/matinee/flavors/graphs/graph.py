@@ -17,10 +17,12 @@ _ALIGNMENT = 4096  # a whole page, so that runtimes can map each tensor
 class Graph:
     """Collects nodes; weights go to disk at once, so that a model of any size needs the memory of one tensor.
 
-    Used as a context manager that closes the weights file. Values are known by their names, which are strings.
+    Used as a context manager that closes the weights file. Values are known by their names, which are strings. With
+    `int8`, linear maps keep their matrices in 8 bits.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, int8: bool = False) -> None:
+        self._int8 = int8
         self._folder = folder
         self._weights: IO[bytes] = (folder / WEIGHTS_NAME).open("wb")
         self._nodes: list[bytes] = []
@@ -41,14 +43,28 @@ class Graph:
         self._inputs.append(wire.value(name, wire.INT64, dimensions))
         return name
 
+    def matrix(self, matrix: NDArray[Any]) -> str:
+        """A matrix [in, out] of a linear map: as it is, or in int8 with one scale for each output."""
+        if not self._int8:
+            return self.weight(matrix)
+        scales = np.maximum(np.abs(matrix).max(axis=0), 1e-8).astype(np.float32) / np.float32(127)
+        integers = self._stored(np.rint(matrix / scales).astype(np.int8), wire.INT8)
+        zeros = self._stored(np.zeros(len(scales), np.int8), wire.INT8)
+        return self.op("DequantizeLinear", integers, self.weight(scales), zeros, axis=1)
+
     def weight(self, array: NDArray[Any]) -> str:
-        """Write a tensor, as float32, into the weights file."""
-        content = np.ascontiguousarray(array, dtype="<f4")
+        """Any tensor, as float32."""
+        return self._stored(np.asarray(array, dtype="<f4"), wire.FLOAT)
+
+    def _stored(self, array: NDArray[Any], element: int) -> str:
+        """Write a tensor into the weights file."""
+        content = np.ascontiguousarray(array)
         self._weights.seek(-self._weights.tell() % _ALIGNMENT, 1)
         offset = self._weights.tell()
         self._weights.write(content.data.cast("B") if content.size else b"")
         name = self._name("weight")
-        self._constants.append(wire.external_tensor(name, content.shape, WEIGHTS_NAME, offset, content.nbytes))
+        place = wire.Place(WEIGHTS_NAME, offset, content.nbytes)
+        self._constants.append(wire.external_tensor(name, element, content.shape, place))
         return name
 
     def integers(self, *numbers: int) -> str:

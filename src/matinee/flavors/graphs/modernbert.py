@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from matinee.core.errors import ModelRejected
-from matinee.flavors.graphs.blocks import MASKED, Blocks
+from matinee.flavors.graphs.blocks import MASKED, Blocks, NeedsPyTorch
 
 LOCAL, GLOBAL = "sliding_attention", "full_attention"
 
@@ -55,7 +54,7 @@ def layer_kinds(config: Mapping[str, Any]) -> list[str]:
 def _theta(config: Mapping[str, Any], kind: str) -> float:
     if rope := config.get("rope_parameters"):
         if rope[kind].get("rope_type", "default") != "default":
-            raise ModelRejected(["config.json: rope_parameters other than the default type need PyTorch"])
+            raise NeedsPyTorch(["config.json: rope_parameters other than the default type need PyTorch"])
         return float(rope[kind]["rope_theta"])
     names = {LOCAL: ("local_rope_theta", 10_000.0), GLOBAL: ("global_rope_theta", 160_000.0)}
     return float(config.get(*names[kind]))

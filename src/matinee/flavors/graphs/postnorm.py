@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matinee.core.errors import ModelRejected
-from matinee.flavors.graphs.blocks import Blocks
+from matinee.flavors.graphs.blocks import Blocks, NeedsPyTorch
 
 Head = tuple[tuple[str, str], ...]
 
@@ -88,11 +87,11 @@ class Shape:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Shape":
-        """Read them; raises `ModelRejected` for variants whose attention is another one."""
+        """Read them; raises `NeedsPyTorch` for variants whose attention is another one."""
         if config.get("position_embedding_type", "absolute") != "absolute":
-            raise ModelRejected(["config.json: position_embedding_type other than absolute needs PyTorch"])
+            raise NeedsPyTorch(["config.json: position_embedding_type other than absolute needs PyTorch"])
         if config.get("num_hidden_groups", 1) != 1 or config.get("inner_group_num", 1) != 1:
-            raise ModelRejected(["config.json: more than one group of ALBERT layers needs PyTorch"])
+            raise NeedsPyTorch(["config.json: more than one group of ALBERT layers needs PyTorch"])
         if config["model_type"] == "distilbert":
             return cls(config["dim"], config["n_layers"], config["n_heads"], config.get("activation", "gelu"), 1e-12)
         return cls(

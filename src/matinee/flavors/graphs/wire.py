@@ -6,11 +6,13 @@ would bring 20 MB and a protobuf runtime for it (decision 0060).
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 IR_VERSION: Final = 9
 OPSET: Final = 20  # the first with Gelu; read by OpenVINO since 2024.4 and by ONNX Runtime since 1.17
 FLOAT: Final = 1
+INT8: Final = 3
 INT64: Final = 7
 
 Attribute = float | int | str | Sequence[int]
@@ -57,12 +59,21 @@ def tensor(name: str, element: int, shape: Sequence[int], content: bytes) -> byt
     return _tensor_head(name, element, shape) + _nested(9, content)
 
 
-def external_tensor(name: str, shape: Sequence[int], file: str, offset: int, length: int) -> bytes:
-    """A float TensorProto whose content lies in a file beside the model, in bytes from `offset`."""
-    entries = {"location": file, "offset": str(offset), "length": str(length)}
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tensor's content lies: a file beside the model, offset and length in bytes."""
+
+    file: str
+    offset: int
+    length: int
+
+
+def external_tensor(name: str, element: int, shape: Sequence[int], place: Place) -> bytes:
+    """A TensorProto whose content lies in another file."""
+    entries = {"location": place.file, "offset": str(place.offset), "length": str(place.length)}
     return b"".join(
         [
-            _tensor_head(name, FLOAT, shape),
+            _tensor_head(name, element, shape),
             *(_nested(13, _text(1, key) + _text(2, entry)) for key, entry in entries.items()),
             _number(14, 1),
         ]
