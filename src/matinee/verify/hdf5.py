@@ -102,6 +102,8 @@ class _Walk:
 
     def _attributes(self, owner: Any) -> None:
         for name in owner.attrs:
-            space = owner.attrs.get_id(name)
-            if int(space.get_storage_size()) > min(_MAX_ATTRIBUTE, self._size):
+            attribute = owner.attrs.get_id(name)
+            # An empty attribute, such as the weight names of a dropout layer, has no storage to ask for.
+            empty = not attribute.get_space().get_simple_extent_npoints()
+            if not empty and int(attribute.get_storage_size()) > min(_MAX_ATTRIBUTE, self._size):
                 raise Broken("has an attribute larger than any model needs")
