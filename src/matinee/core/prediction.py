@@ -50,13 +50,14 @@ class Capacity:
     """How a classifier likes to be fed.
 
     `batch_tokens` is the token budget of one batch (padding included), `parallel_batches` how many `run` calls
-    may go on at once. `quick` says that `encode` answers by itself in well under a millisecond for an ordinary
+    may go on at once. Batches are as long as their longest row, rounded up to a multiple of `pad_to`. `quick` says that `encode` answers by itself in well under a millisecond for an ordinary
     text, so that no thread is worth its hand-over.
     """
 
     batch_tokens: int = 1024
     parallel_batches: int = 1
     quick: bool = False
+    pad_to: int = 1
 
 
 class Classifier(Protocol):

@@ -20,12 +20,13 @@ ENCODE_CHARACTERS = 65_536  # encoded at one go: some 20 ms, so that a long list
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """One row of a job's text."""
+    """One row of a job's text: its own tokens, and how long it makes a batch."""
 
     job: Job
     index: int
     row: Row
     cost: int
+    length: int
 
 
 class Batcher:
@@ -110,8 +111,10 @@ class Batcher:
         self._start_batches()
 
     def _queue(self, job: Job) -> None:
-        rows = cast("Encoded", job.encoded).rows
-        self._waiting += [Piece(job, index, row, row.cost) for index, row in enumerate(rows)]
+        multiple = self._capacity.pad_to
+        for index, row in enumerate(cast("Encoded", job.encoded).rows):
+            cost = row.cost
+            self._waiting.append(Piece(job, index, row, cost, -(-cost // multiple) * multiple))
 
     def _start_batches(self) -> None:
         while self._running < self._capacity.parallel_batches and (batch := self._next_batch()):
@@ -124,14 +127,14 @@ class Batcher:
         now = self._clock()
         alive = {job for job in {piece.job for piece in self._waiting} if job.live(now)}
         pieces = [piece for piece in self._waiting if piece.job in alive]
-        pieces.sort(key=lambda piece: piece.cost)
+        pieces.sort(key=lambda piece: piece.length)
         self._waiting = pieces
         if not pieces:
             return []
         first = min(range(len(pieces)), key=lambda index: pieces[index].job.turn)
-        costs = [piece.cost for piece in pieces]
-        share = -(-sum(costs) // (self._capacity.parallel_batches - self._running))
-        chosen = pack(costs, first, min(self._capacity.batch_tokens, share))
+        lengths = [piece.length for piece in pieces]
+        share = -(-sum(lengths) // (self._capacity.parallel_batches - self._running))
+        chosen = pack(lengths, first, min(self._capacity.batch_tokens, share))
         batch = pieces[chosen.start : chosen.stop]
         del pieces[chosen.start : chosen.stop]
         for piece in batch:
@@ -174,7 +177,7 @@ class Batcher:
             elif (outputs := piece.job.collect(piece.index, outcome)) is not None:
                 self._finish(piece.job, outputs)
         own = sum(piece.cost for piece in batch)
-        padded = len(batch) * max(piece.cost for piece in batch)
+        padded = len(batch) * max(piece.length for piece in batch)
         self._observe(BatchRun(self._model, len(batch), own, padded, seconds))
 
     def _finish(self, job: Job, outputs: FloatArray) -> None:

@@ -81,9 +81,9 @@ class Tokens:
         return TokenRow(whole, len(whole))
 
 
-def pad(rows: Sequence[TokenRow], pad_id: int) -> tuple[Ids, Ids]:
-    """`input_ids` and `attention_mask` (1 token, 0 padding), both int64 [rows, longest row]."""
-    longest = max(row.cost for row in rows)
+def pad(rows: Sequence[TokenRow], pad_id: int, multiple: int = 1) -> tuple[Ids, Ids]:
+    """`input_ids` and `attention_mask` (1 token, 0 padding), both int64 [rows, longest row rounded up]."""
+    longest = -(-max(row.cost for row in rows) // multiple) * multiple
     ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), longest), dtype=np.int64)
     for index, row in enumerate(rows):
