@@ -50,8 +50,9 @@ class Capacity:
     """How a classifier likes to be fed.
 
     `batch_tokens` is the token budget of one batch (padding included), `parallel_batches` how many `run` calls
-    may go on at once. Batches are as long as their longest row, rounded up to a multiple of `pad_to`. `quick` says that `encode` answers by itself in well under a millisecond for an ordinary
-    text, so that no thread is worth its hand-over.
+    may go on at once. Batches are as long as their longest row, rounded up to a multiple of `pad_to`. `quick` says
+    that `encode` answers by itself in well under a millisecond for an ordinary text, so that no thread is worth its
+    hand-over.
     """
 
     batch_tokens: int = 1024
