@@ -11,20 +11,21 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 
 from matinee.core.errors import ModelRejected
 
-# The bundled encoder was trained with the vocabulary of bert-base-uncased, which distilbert-base-uncased shares.
-UNCASED_VOCABULARY = "imdb-sentiment-transformer"
+# The bundled encoder was trained with the words of bert-base-uncased, which are those of distilbert-base-uncased too.
+UNCASED = Path(str(files("matinee"))) / "bundled" / "imdb-sentiment-transformer" / "tokenizer.json"
 UNCASED_WORDS = 30_522
 _UNCASED_MODELS = ("bert", "distilbert")
 
 _logger = logging.getLogger(__name__)
 
 
-def find_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
+def find_tokenizer(folder: Path, config: Mapping[str, Any], uncased: Path = UNCASED) -> Tokenizer:
     """The tokenizer of the model in `folder`, whose `config.json` is `config`.
 
     Looks for `tokenizer.json`, then `vocab.txt` (WordPiece, as BERT), then `vocab.json` with `merges.txt` (byte-level
     BPE, as RoBERTa). A BERT or DistilBERT with 30,522 words and no such file gets the vocabulary of
-    `bert-base-uncased`, and a warning in the log. Raises `ModelRejected` naming the file to add.
+    `bert-base-uncased`, taken from the file `uncased`, and a warning in the log. Raises `ModelRejected` naming the file
+    to add.
     """
     settings = _read(folder / "tokenizer_config.json")
     if (folder / "tokenizer.json").is_file():
@@ -33,13 +34,10 @@ def find_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         return wordpiece(_words(folder / "vocab.txt"), settings)
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return byte_pairs(_read(folder / "vocab.json"), _merges(folder / "merges.txt"), settings)
-    if config.get("model_type") in _UNCASED_MODELS and config.get("vocab_size") == UNCASED_WORDS:
-        bundled = Path(str(files("matinee"))) / "bundled" / UNCASED_VOCABULARY / "tokenizer.json"
-        if bundled.is_file():
-            _logger.warning(
-                "the model has no tokenizer files; its %d words are taken for bert-base-uncased's", UNCASED_WORDS
-            )
-            return _parsed(bundled)
+    if config.get("model_type") in _UNCASED_MODELS and config.get("vocab_size") == UNCASED_WORDS and uncased.is_file():
+        _logger.warning("no tokenizer files: the model's %d words are taken for bert-base-uncased's", UNCASED_WORDS)
+        vocabulary = _read(uncased)["model"]["vocab"]
+        return wordpiece(sorted(vocabulary, key=vocabulary.__getitem__), settings)
     older = "vocab.txt for the BERT family, vocab.json and merges.txt for RoBERTa"
     advice = f"add tokenizer.json (or {older}) to its folder; tokenizer.save_pretrained(folder) writes it"
     raise ModelRejected([f"the model has no tokenizer: {advice}"])

@@ -1,4 +1,4 @@
-"""Bundles for the tests of the flavors: folders as somebody else's program left them, seen as verification sees them."""
+"""Bundles for the tests of the flavors: folders as another program left them, seen as verification sees them."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,11 @@ from matinee.core.prediction import Answer, Classifier
 from matinee.core.reference import ModelRef
 from matinee.verify import Policy, inspect
 
+STRICT = Policy()
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
-def verified(folder: Path, policy: Policy = Policy()) -> VerifiedBundle:
+def verified(folder: Path, policy: Policy = STRICT) -> VerifiedBundle:
     """What `verify.inspect` makes of a folder."""
     revision = Revision(ModelRef.parse(str(folder)), "1")
     return inspect(Bundle(folder, revision, f"sha256:{folder.name}"), policy)
