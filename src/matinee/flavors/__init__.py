@@ -56,11 +56,20 @@ FLAVORS: Table[Loader] = Table(
 
 
 def load(bundle: VerifiedBundle, options: LoadOptions = LoadOptions()) -> Classifier:
-    """Load a verified bundle.
+    """Load a verified bundle, and ask it for a few answers before saying that it is loaded.
 
-    Raises `ModelRejected` when its files do not make a model, `MissingExtra` when its stack is not installed.
+    Raises `ModelRejected` when its files do not make a model that answers, `MissingExtra` when its stack is not
+    installed.
     """
-    return FLAVORS.get(bundle.manifest.flavor)(bundle, options)
+    from matinee.flavors.selfcheck import check_answers
+
+    classifier = FLAVORS.get(bundle.manifest.flavor)(bundle, options)
+    try:
+        check_answers(classifier, bundle.manifest)
+    except BaseException:
+        classifier.close()
+        raise
+    return classifier
 
 
 def compose(bundle: VerifiedBundle, quick: Classifier, full: Classifier) -> Classifier:

@@ -22,6 +22,8 @@ from matinee.verify.report import Check, Findings, Report
 PICKLE_NAMES = "pickle_names"
 CUSTOM_CLASS = "class"
 STRICT = Policy()
+# Flavors whose loaders are matinee's own, and read only what was checked here.
+FLAVORS = {"linear", "onnx", "sklearn", "keras", "transformers", "tensorflow", "cascade"}
 
 
 def inspect(bundle: Bundle, policy: Policy = STRICT) -> VerifiedBundle:
@@ -41,18 +43,19 @@ def check(bundle: Bundle, policy: Policy = STRICT) -> Report:
         return Report(tuple(checks))
     kinds = recognize_all(listing)
     found = {name: check_file(listing, name, kind, policy) for name, kind in kinds.items()}
-    for name, findings in found.items():
-        checks += _lines(printable(name), kinds[name], findings)
     manifest, lines = _manifest(bundle, listing, kinds, policy)
-    checks += lines
     if manifest is not None:
-        manifest, lines = _completed(manifest, kinds, found, policy)
-        checks += lines
-    return Report(tuple(checks), manifest)
+        manifest, more = _completed(manifest, kinds, found, policy)
+        lines += more
+    trusted = manifest is not None and manifest.flavor not in FLAVORS
+    for name, findings in found.items():
+        checks += _lines(printable(name), kinds[name], findings, trusted=trusted)
+    return Report((*checks, *lines), manifest)
 
 
-def _lines(subject: str, kind: Kind, findings: Findings) -> list[Check]:
-    lines = [Check(subject, kind, "refused", reason) for reason in findings.reasons]
+def _lines(subject: str, kind: Kind, findings: Findings, *, trusted: bool) -> list[Check]:
+    """The operator's own class (or plugin, or python_function) reads what it likes: then reasons are only notes."""
+    lines = [Check(subject, kind, "note" if trusted else "refused", reason) for reason in findings.reasons]
     lines += [Check(subject, kind, "note", note) for note in findings.notes]
     return lines or [Check(subject, kind, "ok")]
 

@@ -83,7 +83,7 @@ def _class_problems(node: dict[str, Any], policy: Policy) -> list[str]:
         return [f"has the layer {shown}, which carries or loads code"]
     custom = isinstance(registered, str) and registered not in {name, f"keras>{name}", ""}
     if not isinstance(name, str) or ">" in name or custom or module not in _MODULES:
-        return [f"has the custom object {shown}; a class of your own is named in KERAS_NAMES"]
+        return [f"has the custom object {shown}; a class of your own is named in ALLOW_KERAS_NAMES"]
     if not name[:1].isupper() and module not in _FUNCTION_MODULES:
         return [f"names the function {shown}"]
     return []
