@@ -40,7 +40,7 @@ class Plan:
     base: str
     work: Path
     teacher: Path | None = None
-    first: Stage = Stage("first", window=256, learning_rate=1.5e-4, stop=0.8)
+    first: Stage = Stage("first", window=256, learning_rate=1.5e-4, stop=0.84)
     second: Stage = Stage("second", window=384, learning_rate=1e-4, frozen=2)
     unlabelled: int = 10_000
     seed: int = 0
