@@ -14,6 +14,11 @@ ADMIN_KEY = "an-admin-key-of-some-length"
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """The application with small limits and an administrator's key."""
     folder: Path = tmp_path_factory.mktemp("app")
-    limits = {"MAX_TEXT_CHARS": "10000", "MAX_TEXTS": "1000", "MAX_BODY_BYTES": str(8 * 1024 * 1024)}
-    with serving(folder, ADMIN_KEY=ADMIN_KEY, WEBHOOK_SECRET="a-webhook-secret", **limits) as client:
+    environ = {
+        "MAX_TEXT_CHARS": "10000",
+        "MAX_BODY_BYTES": str(8 * 1024 * 1024),
+        "ADMIN_KEY": ADMIN_KEY,
+        "WEBHOOK_SECRET": "a-webhook-secret",
+    }
+    with serving(folder, environ) as client:
         yield client

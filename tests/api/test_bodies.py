@@ -3,7 +3,7 @@
 import gzip
 import json
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ CANARY = "canary-7f3a"
 JSON = {"content-type": "application/json"}
 
 
-def problem(response: httpx.Response, status: int) -> dict[str, object]:
+def problem(response: httpx2.Response, status: int) -> dict[str, object]:
     """The problem document, after checking what holds for every one of them."""
     assert response.status_code == status, response.text[:300]
     assert response.headers["content-type"] == "application/problem+json"

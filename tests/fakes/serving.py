@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,20 @@ def write_bundle(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def obedient_flavor() -> Iterator[None]:
-    """Make the flavor known."""
+def know_obedient() -> None:
+    """Make the flavor known to this process."""
     FLAVORS._builtins["obedient"] = Builtin("tests.fakes.classifier:load")
-    try:
-        yield
-    finally:
-        del FLAVORS._builtins["obedient"]
 
 
 @contextlib.contextmanager
-def serving(folder: Path, wait: bool = True, **environ: str) -> Iterator[TestClient]:
+def serving(folder: Path, environ: Mapping[str, str] | None = None, *, wait: bool = True) -> Iterator[TestClient]:
     """A client of the application, with the environment given; `wait` until the model is loaded."""
+    know_obedient()
     bundle = write_bundle(folder / "obedient")
-    settings = {"MODEL": str(bundle), "CACHE_DIR": str(folder / "cache"), "POLL_SECONDS": "0"} | environ
+    settings = {"MODEL": str(bundle), "CACHE_DIR": str(folder / "cache"), "POLL_SECONDS": "0"} | dict(environ or {})
     lifecycle = Lifecycle()
-    with obedient_flavor():
-        app = create_app(load_settings(environ=settings, folder=folder), lifecycle)
-        with TestClient(app, raise_server_exceptions=False) as client:
-            while wait and not lifecycle.started and lifecycle.failure is None:
-                client.get("/readyz")
-            yield client
+    app = create_app(load_settings(environ=settings, folder=folder), lifecycle)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        while wait and not lifecycle.started and lifecycle.failure is None:
+            client.get("/readyz")
+        yield client
