@@ -18,6 +18,7 @@ _COMMAND_MODULES: tuple[str, ...] = (
     "predict",
     "score",
     "train",
+    "verify",
     "easter",
 )  # each module of this package that has a register(app)
 

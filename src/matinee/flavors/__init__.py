@@ -81,6 +81,16 @@ def compose(bundle: VerifiedBundle, quick: Classifier, full: Classifier) -> Clas
     return Cascade(bundle.manifest, quick, full)
 
 
+def convert_sklearn(bundle: VerifiedBundle, target: Path) -> None:
+    """Write a scikit-learn model as a `.skops` file, or as a folder of plain arrays when it is linear.
+
+    Raises `ModelRejected` for a model that has no such form; nothing is left then.
+    """
+    from matinee.flavors.sklearn_convert import convert
+
+    convert(bundle, target)
+
+
 __all__ = [
     "CASCADE",
     "FLAVORS",
@@ -88,6 +98,7 @@ __all__ = [
     "LoadOptions",
     "Loader",
     "compose",
+    "convert_sklearn",
     "fingerprint",
     "load",
     "load_linear",

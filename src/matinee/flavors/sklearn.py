@@ -25,7 +25,7 @@ from matinee.core.prediction import Answer, Capacity, Classifier, Encoded, Float
 from matinee.flavors import LoadOptions
 from matinee.flavors.confinement import MIB, scrubbed_environment
 from matinee.flavors.sklearn_labels import name_classes
-from matinee.flavors.sklearn_linear import LinearText
+from matinee.flavors.sklearn_linear import ARRAYS, LinearText
 
 _log = logging.getLogger(__name__)
 _CHARACTERS_PER_TOKEN = 5
@@ -38,6 +38,8 @@ def load(bundle: VerifiedBundle, options: LoadOptions) -> Classifier:
     file = bundle.manifest.options.get("file")
     if not isinstance(file, str):
         raise ModelRejected(["options.file must name the model's file, such as model.joblib"])
+    if file == ARRAYS:
+        return LinearClassifier(_read_arrays(bundle.folder), bundle.manifest.labels)
     path, names = bundle.folder / file, bundle.manifest.options.get("pickle_names", ())
     with tempfile.TemporaryDirectory(prefix="matinee-sklearn-") as made:
         folder, about = _examined(path, names, Path(made), _kept(bundle, options))
@@ -47,6 +49,14 @@ def load(bundle: VerifiedBundle, options: LoadOptions) -> Classifier:
         if about["linear"]:
             return LinearClassifier(LinearText.load(folder), labels)
     return BatchClassifier(_read_here(path, names), labels, options)
+
+
+def _read_arrays(folder: Path) -> LinearText:
+    """A pipeline that `matinee convert` wrote as plain arrays."""
+    try:
+        return LinearText.load(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelRejected([f"{ARRAYS}: is not what matinee convert writes ({error})"]) from None
 
 
 def _kept(bundle: VerifiedBundle, options: LoadOptions) -> Path | None:
@@ -62,7 +72,7 @@ def _examined(path: Path, names: Sequence[str], made: Path, kept: Path | None) -
     """What the helper found, in `made`, or in `kept` from an earlier start."""
     if kept is not None and (kept / "about.json").is_file():
         return kept, json.loads((kept / "about.json").read_text(encoding="utf-8"))
-    about = _ask_helper(path, names, made)
+    about = ask_helper(path, names, made)
     if kept is not None and about["linear"]:
         (made / "about.json").write_text(json.dumps(about), encoding="utf-8")
         _keep(made, kept)
@@ -83,7 +93,8 @@ def _keep(made: Path, kept: Path) -> None:
         _log.warning("the fast form of a scikit-learn model could not be kept in %s: %s", kept.parent, error.strerror)
 
 
-def _ask_helper(path: Path, names: Sequence[str], folder: Path) -> dict[str, Any]:
+def ask_helper(path: Path, names: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Have the file read in a confined process, its fast form written into `folder`; raises `ModelRejected`."""
     request = {
         "path": str(path.resolve()),
         "names": list(names),

@@ -47,7 +47,7 @@ def check(bundle: Bundle, policy: Policy = STRICT) -> Report:
     if manifest is not None:
         manifest, more = _completed(manifest, kinds, found, policy)
         lines += more
-    trusted = manifest is not None and manifest.flavor not in FLAVORS
+    trusted = manifest is not None and manifest.flavor not in FLAVORS and manifest.flavor in {policy.flavor, "mlflow"}
     for name, findings in found.items():
         checks += _lines(printable(name), kinds[name], findings, trusted=trusted)
     return Report((*checks, *lines), manifest)

@@ -82,7 +82,7 @@ def _choose(found: list[Candidate], policy: Policy) -> Candidate:
     if not found:
         raise ModelRejected([f"no model was recognized among the files: set MODEL_LOADER to one of {_LOADERS}"])
     if len(found) > 1:
-        held = " and ".join(candidate.what for candidate in found)
+        held = " and ".join(candidate.what for candidate in found[:4]) + (" and others" if len(found) > 4 else "")
         advice = "set MODEL_LOADER, or point MODEL at the one file"
         raise ModelRejected([f"the files are ambiguous, there is {held}: {advice}"])
     return found[0]

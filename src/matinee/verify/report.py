@@ -24,7 +24,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All checks of one bundle; `manifest` is what would be loaded, there only when nothing was refused."""
+    """All checks of one bundle; `manifest` is what would be loaded, or None where that cannot be told."""
 
     checks: tuple[Check, ...]
     manifest: Manifest | None = None
