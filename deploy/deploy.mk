@@ -2,18 +2,21 @@
 
 COMPOSE ?= docker compose
 PORT ?= 8080
+RELEASE_CONFIG ?= deploy/cloudrun.toml
 LINT := .venv-lint
+REHEARSAL := .venv-rehearsal
 
 # The release tool needs Python and gcloud, and matinee itself only to look a model up in a registry.
 ifeq ($(strip $(MODEL_REGISTRY)),)
-RELEASE := $(PYTHON) -m deploy.release
+RELEASE := $(PYTHON) -m deploy.release --config $(RELEASE_CONFIG)
 release-environment:
 else
-RELEASE := .venv-release/bin/python -m deploy.release
+RELEASE := .venv-release/bin/python -m deploy.release --config $(RELEASE_CONFIG)
 release-environment: .venv-release/.$(MODEL_REGISTRY)
 .venv-release/.$(MODEL_REGISTRY): requirements.lock
 	@"$(PYTHON)" -m venv .venv-release
-	@.venv-release/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock ".[$(MODEL_REGISTRY)]"
+	@.venv-release/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@.venv-release/bin/python -m pip install --quiet --disable-pip-version-check ".[$(MODEL_REGISTRY)]"
 	@touch $@
 endif
 
@@ -38,16 +41,22 @@ refresh-cloudrun: release-environment ## Release what the registry's alias means
 	@$(RELEASE) refresh
 
 rollback-cloudrun: ## Give all traffic to the revision that was live before
-	@$(PYTHON) -m deploy.release rollback
+	@$(PYTHON) -m deploy.release --config $(RELEASE_CONFIG) rollback
 
 settle-cloudrun: ## Undo what a killed release left behind
-	@$(PYTHON) -m deploy.release settle
+	@$(PYTHON) -m deploy.release --config $(RELEASE_CONFIG) settle
 
 status-cloudrun: ## Show traffic, model and history of the service on Cloud Run
-	@$(PYTHON) -m deploy.release status
+	@$(PYTHON) -m deploy.release --config $(RELEASE_CONFIG) status
 
-rehearse: ## Prove the delivery on this machine: image, release, canary, rollback, refresh (10 minutes, root)
-	@$(PYTHON) -m deploy.rehearsal
+$(REHEARSAL)/.done: deploy/requirements-rehearsal.txt requirements.lock
+	@"$(PYTHON)" -m venv $(REHEARSAL)
+	@$(REHEARSAL)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(REHEARSAL)/bin/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements-rehearsal.txt -e ".[wandb,mlflow]"
+	@touch $@
+
+rehearse: $(REHEARSAL)/.done ## Prove the delivery on this machine, as root: image, release, canary, rollback, refresh
+	@$(REHEARSAL)/bin/python -m deploy.rehearsal
 
 $(LINT)/.done: deploy/requirements-lint.txt
 	@"$(PYTHON)" -m venv $(LINT)

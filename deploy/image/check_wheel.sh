@@ -13,7 +13,7 @@ rm -rf dist
 "$work/build/bin/python" -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
 
 "$python" -m venv "$work/run"
-"$work/run/bin/pip" install --quiet --require-hashes -r requirements.lock
+"$work/run/bin/pip" install --quiet --require-hashes --no-deps -r requirements.lock
 "$work/run/bin/pip" install --quiet --no-deps --no-index "$here"/dist/*.whl
 mkdir "$work/empty"
 cd "$work/empty"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from deploy.release.errors import ReleaseError
 
+_REGISTRIES = ("wandb:", "models:/", "runs:/", "hf:", "s3://", "gs://", "az://", "https://", "http://")
+
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
@@ -27,7 +29,7 @@ Resolve = Callable[[str], Pinned]
 
 def resolve(reference: str) -> Pinned:
     """Ask the registry what the reference means now; raises `ReleaseError` with its answer."""
-    if reference.startswith("bundled:"):
+    if not reference.startswith(_REGISTRIES):  # part of the image
         return Pinned(reference, follows=reference)
     try:
         from matinee.core.errors import MatineeError

@@ -142,6 +142,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that was killed in the middle is what some tests are about."""
+
 
 @contextmanager
 def serve(cloud: CloudRun, control_port: int = 0) -> Iterator[tuple[int, int]]:
