@@ -195,7 +195,8 @@ def load_parcel(parcel: Parcel, options: LoadOptions) -> Classifier:
     except MatineeError:
         raise
     except Exception as error:
-        raise ModelRejected([f"loading raised {type(error).__name__}"]) from error
+        words = str(error).strip().split("\n")[0][:200]
+        raise ModelRejected([f"loading raised {type(error).__name__}: {words}"]) from error
 
 
 def open_model(name: str, reference: ModelRef, stages: Stages) -> Opened:

@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import pickle
-import resource
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from matinee.core.errors import MatineeError, ModelRejected
+from matinee.rollout import memory
 from matinee.rollout.opening import load_parcel
 from matinee.rollout.probing import Request
 from matinee.rollout.trial import answer_all
@@ -47,19 +47,15 @@ def main() -> None:
 def _try(request: Request, say: Any) -> None:
     gc.collect()
     say(began=True)
-    before, began = _peak_bytes(), time.perf_counter()
+    before, began = memory.resident(os.getpid()), time.perf_counter()
     classifier = load_parcel(request.parcel, request.options)
     say(loaded=time.perf_counter() - began)
     answered = answer_all(classifier, request.texts, request.answer_seconds)
     say(
         answered=[[a.label, a.scores, a.seconds, a.error] for a in answered],
         labels=classifier.labels,
-        memory=_peak_bytes() - before,
+        memory=memory.resident(os.getpid()) - before,
     )
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _be_the_first_to_go() -> None:
