@@ -16,8 +16,8 @@ _SCHEMES = {
     "s3": "objectstore",
     "gs": "objectstore",
     "az": "objectstore",
-    "https": "objectstore",
-    "http": "objectstore",
+    "https": "web",
+    "http": "web",
 }
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]{1,31}):(?=.)")
 _EXAMPLES = "bundled:imdb-sentiment, ./dir, wandb:team/project/name:alias, models:/name@alias, hf:org/name@revision"

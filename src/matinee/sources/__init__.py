@@ -16,7 +16,7 @@ from matinee.core.reference import ModelRef
 from matinee.sources.cache import Cache, CacheEntry, open_cache
 from matinee.sources.isolated import Isolated
 from matinee.sources.records import Record
-from matinee.sources.source import InPlace, Progress, Publisher, Source, SourceFactory, SourceOptions
+from matinee.sources.source import InPlace, Progress, Publisher, Remote, Source, SourceFactory, SourceOptions
 from matinee.sources.tree import read_manifest, wipe
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "InPlace",
     "Progress",
     "Publisher",
+    "Remote",
     "Source",
     "SourceFactory",
     "SourceOptions",
@@ -39,7 +40,8 @@ SOURCES: Table[SourceFactory] = Table(
         "wandb": Builtin("matinee.sources.wandb:WandbSource", extra="wandb"),
         "mlflow": Builtin("matinee.sources.mlflow:MlflowSource", extra="mlflow"),
         "huggingface": Builtin("matinee.sources.huggingface:HuggingFaceSource", extra="hf"),
-        "objectstore": Builtin("matinee.sources.objectstore:ObjectStoreSource"),
+        "objectstore": Builtin("matinee.sources.objectstore:ObjectStoreSource", extra="s3"),
+        "web": Builtin("matinee.sources.web:WebSource"),
     },
 )
 _ON_THIS_MACHINE = ("bundled", "folder")
@@ -60,7 +62,7 @@ class Sources:
         """What the reference means right now.
 
         Raises `InvalidReference`, `UnknownPlugin`, `MissingExtra`, `RevisionNotFound`, `SourceUnavailable` (the
-        registry does not answer) and `SourceDenied` (it does not accept our credentials).
+        registry does not answer) or `SourceDenied` (it does not accept our credentials).
         """
         return self._source(ref).resolve(ref)
 

@@ -8,7 +8,6 @@ import json
 import os
 import selectors
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 from matinee.core import errors
 from matinee.core.errors import MatineeError, SourceUnavailable
+from matinee.sources.processes import end
 from matinee.sources.source import SourceOptions
 
 _TICK_SECONDS = 0.2
@@ -33,6 +33,8 @@ class ClientProcess:
         self._source = source
         self._workspace = workspace
         self._buffer = b""
+        self._is_started = False
+        self._is_behind = False
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "matinee.sources.worker"],
             stdin=subprocess.PIPE,
@@ -42,28 +44,26 @@ class ClientProcess:
             start_new_session=True,  # so that helpers which the client starts end with it
         )
         self._send({"source": source, "options": _plain(options)})
-        self._started = False
 
     @property
-    def alive(self) -> bool:
-        """Still running; it ends by itself when nothing was asked for a while."""
-        return self._process.poll() is None
+    def is_usable(self) -> bool:
+        """Running, and not behind with an answer; it ends by itself when nothing was asked for a while."""
+        return not self._is_behind and self._process.poll() is None
 
     def ask(self, request: dict[str, Any], seconds: float, tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Send a request and wait for its reply; `tick` is called a few times a second and may raise to give up.
 
         Raises the error that the source raised over there, and `SourceUnavailable` when time is up or it crashed.
         """
-        if not self._started:
-            self._reply(_START_SECONDS, tick)
-            self._started = True
+        if not self._is_started:
+            self._reply(_START_SECONDS, lambda: None)
+            self._is_started = True
         self._send(request)
         return self._reply(seconds, tick)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Kill the client and everything that it started, and remove its temporary files."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        end(self._process.pid)
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -79,29 +79,33 @@ class ClientProcess:
             pipe.flush()
 
     def _reply(self, seconds: float, tick: Callable[[], None]) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
+        self._is_behind = True
+        reply: dict[str, Any] = json.loads(self._line(time.monotonic() + seconds, tick))
+        self._is_behind = False
+        if "error" in reply:
+            raise _rebuilt(reply["error"], reply["message"])
+        return reply
+
+    def _line(self, deadline: float, tick: Callable[[], None]) -> bytes:
+        pipe = self._process.stdout
+        if pipe is None:
+            raise SourceUnavailable(f"the {self._source} client has no way to answer")
         with selectors.DefaultSelector() as selector:
-            pipe = self._process.stdout
-            if pipe is None:
-                raise SourceUnavailable(f"the {self._source} client has no way to answer")
             selector.register(pipe, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 if time.monotonic() > deadline:
-                    raise SourceUnavailable(f"{self._source}: no answer within {seconds:g} s")
+                    raise SourceUnavailable(f"{self._source}: the registry's client did not answer in time")
                 if selector.select(_TICK_SECONDS):
                     self._read(pipe.fileno())
                 tick()
         line, _, self._buffer = self._buffer.partition(b"\n")
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise _rebuilt(reply["error"], reply["message"])
-        return reply
+        return line
 
     def _read(self, descriptor: int) -> None:
         received = os.read(descriptor, 65536)
         self._buffer += received
         if not received or len(self._buffer) > _MAX_REPLY_BYTES:
-            raise SourceUnavailable(f"{self._source}: the client process ended without an answer")
+            raise SourceUnavailable(f"{self._source}: the registry's client ended without an answer")
 
 
 def _rebuilt(name: str, message: str) -> MatineeError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matinee.core.bundle import Revision
-from matinee.core.errors import MatineeError, SourceUnavailable
+from matinee.core.errors import SourceUnavailable
 from matinee.core.reference import ModelRef
 from matinee.sources.client import ClientProcess
 from matinee.sources.source import Progress, SourceOptions
@@ -27,15 +27,11 @@ class Isolated:
     def resolve(self, ref: ModelRef) -> Revision:
         """Ask the kept client; one that crashed or hung is ended, and the next look starts another."""
         with self._lock:
-            if self._kept is None or not self._kept.alive:
+            if self._kept is None or not self._kept.is_usable:
                 self._end_kept()
                 self._kept = ClientProcess(self._name, self._options, Path(tempfile.mkdtemp(prefix="matinee-")))
-            try:
-                request = {"do": "resolve", "reference": ref.text}
-                return revision_from(self._kept.ask(request, self._options.resolve_seconds))
-            except MatineeError:
-                self._end_kept()
-                raise
+            request = {"do": "resolve", "reference": ref.text}
+            return revision_from(self._kept.ask(request, self._options.resolve_seconds))
 
     def pull(self, revision: Revision, into: Path) -> None:
         """Transfer in a fresh client, and end it when time is up or no byte has come for too long."""
@@ -59,7 +55,7 @@ class Isolated:
         try:
             return client.ask(request, self._options.pull_seconds, tick)
         finally:
-            client.end()
+            client.close()
 
     def _watch(self, revision: Revision, folder: Path) -> Callable[[], None]:
         """Report how much has arrived; raise when nothing did for `stall_seconds`."""
@@ -79,7 +75,7 @@ class Isolated:
 
     def _end_kept(self) -> None:
         if self._kept is not None:
-            self._kept.end()
+            self._kept.close()
             self._kept = None
 
 

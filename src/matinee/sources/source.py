@@ -75,6 +75,15 @@ class InPlace(Protocol):
 
 
 @runtime_checkable
+class Remote(Protocol):
+    """A source somewhere else."""
+
+    @property
+    def settings(self) -> str:
+        """Names of the settings and variables to look at when it cannot be reached."""
+
+
+@runtime_checkable
 class Publisher(Protocol):
     """A source that takes models too."""
 

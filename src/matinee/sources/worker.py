@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -16,8 +15,9 @@ from typing import IO, Any
 
 from matinee.core.errors import InvalidReference, MatineeError
 from matinee.core.reference import ModelRef
-from matinee.sources import SOURCES, Publisher, Source, SourceOptions
+from matinee.sources import SOURCES, Publisher, Remote, Source, SourceOptions
 from matinee.sources.isolated import revision_from, revision_to
+from matinee.sources.processes import end
 
 _IDLE_SECONDS = 600.0
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
@@ -56,16 +56,15 @@ def _listen(requests: IO[bytes], lines: "queue.SimpleQueue[bytes]") -> None:
     for line in requests:
         lines.put(line)
     shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    end(os.getpid())
 
 
 def _answer(source: Source, request: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
     try:
         return _OPERATIONS[request["do"]](source, request)
-    except MatineeError as error:
-        return _failure(error, secrets)
     except Exception as error:  # noqa: BLE001 - the edge of this process: a client library may raise anything
-        return _failure(error, secrets)
+        advice = f"; check {source.settings}" if isinstance(source, Remote) else ""
+        return _failure(error, secrets, advice)
 
 
 def _resolve(source: Source, request: dict[str, Any]) -> dict[str, Any]:
@@ -87,13 +86,16 @@ def _push(source: Source, request: dict[str, Any]) -> dict[str, Any]:
 _OPERATIONS = {"resolve": _resolve, "pull": _pull, "push": _push}
 
 
-def _failure(error: Exception, secrets: list[str]) -> dict[str, Any]:
+def _failure(error: Exception, secrets: list[str], advice: str = "") -> dict[str, Any]:
     """An error as JSON; what a library raised becomes one sentence without anything secret."""
     if isinstance(error, MatineeError):
         name, message = type(error).__name__, error.message
     else:
         first_line = (str(error).splitlines() or [""])[0][:300]
-        name, message = "SourceUnavailable", f"the registry's client failed: {type(error).__name__}: {first_line}"
+        name, message = (
+            "SourceUnavailable",
+            f"the registry's client failed: {type(error).__name__}: {first_line}{advice}",
+        )
     for secret in secrets:
         message = message.replace(secret, "***")
     return {"error": name, "message": message}
