@@ -50,7 +50,6 @@ class HuggingFaceSource:
             "HF_XET_CACHE": str(Path(tempfile.gettempdir()) / "xet"),
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_IMPLICIT_TOKEN": os.environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "0"),
         }
 
     def resolve(self, ref: ModelRef) -> Revision:

@@ -1,4 +1,4 @@
-"""MLflow: `models:/name@alias`, `models:/name/3`, `models:/name/latest`, `runs:/run-id/path`, through its own client."""
+"""MLflow through its own client: `models:/name@alias`, `models:/name/3`, `models:/name/latest`, `runs:/id/path`."""
 
 import hashlib
 import os
@@ -52,7 +52,7 @@ class MlflowSource:
         with _translated(ref):
             location = self._location(ref, revision)
             _check_location(ref, location)
-            repository = get_artifact_repository(location)
+            repository: Any = get_artifact_repository(location)
             names = self._names(ref, repository)
             safe_names(names)
             for name in names:

@@ -90,9 +90,10 @@ class WandbSource:
             seconds = self._options.resolve_seconds
             settings = wandb.Settings(init_timeout=seconds, x_disable_stats=True, x_disable_meta=True)
             entity = team[0] if team else None
-            with wandb.init(entity=entity, project=project, job_type="publish", settings=settings) as run:
+            started: Any = wandb.init(entity=entity, project=project, job_type="publish", settings=settings)
+            with started as run:
                 if manifest:
-                    run.config.update(dict(manifest.lineage))  # type: ignore[no-untyped-call]
+                    run.config.update(dict(manifest.lineage))
                     run.summary.update(dict(manifest.metrics))
                 run.log_artifact(artifact, aliases=[] if alias in ("", "latest") else [alias])
                 artifact.wait(timeout=int(self._options.pull_seconds))

@@ -17,7 +17,7 @@ from matinee.core.reference import ModelRef
         ("runs:/abc/model", "mlflow", "runs", "/abc/model"),
         ("hf:org/name@rev", "huggingface", "hf", "org/name@rev"),
         ("s3://bucket/model/", "objectstore", "s3", "//bucket/model/"),
-        ("https://host/m.zip#sha256=00", "objectstore", "https", "//host/m.zip#sha256=00"),
+        ("https://host/m.zip#sha256=00", "web", "https", "//host/m.zip#sha256=00"),
         ("file:///srv/model", "folder", "file", "///srv/model"),
         ("./ml/model/model.pkl", "folder", "", "./ml/model/model.pkl"),
         ("/srv/models/a:b", "folder", "", "/srv/models/a:b"),
