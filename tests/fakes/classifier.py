@@ -1,10 +1,12 @@
 """A classifier that does as its text says: quick and sure, or slow, failing, or answering the wrong number of rows.
 
-Words of a text are its commands: `good` and `bad` decide the label, `slow` waits until `release` is set, `fail`
-raises, `short` loses a row. It needs no model file, so that a test of the API says in its texts what happens.
+Words of a text are its commands: `good` and `bad` decide the label, `slow` waits until `release` is set, `nap` takes
+half a second, `fail` raises, `short` loses a row. It needs no model file, so that a test of the API says in its
+texts what happens.
 """
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +14,9 @@ import numpy as np
 
 from matinee.core.bundle import VerifiedBundle
 from matinee.core.errors import TextTooLong
+from matinee.core.plugins import Builtin
 from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
-from matinee.flavors import LoadOptions
+from matinee.flavors import FLAVORS, LoadOptions
 
 WINDOW = 64
 
@@ -61,6 +64,8 @@ class ObedientClassifier:
         commands = {word for words in texts for word in words}
         if "slow" in commands:
             self.release.wait(30)
+        if "nap" in commands:
+            time.sleep(0.5)
         if "fail" in commands:
             raise ValueError("the text said so: fail")
         outputs = np.array([score(words) for words in texts], dtype=np.float32)
@@ -86,3 +91,8 @@ def score(words: Sequence[str]) -> tuple[float, float]:
 def load(bundle: VerifiedBundle, options: LoadOptions) -> ObedientClassifier:
     """The flavor `obedient`; `{"quick": true}` among the manifest's options answers in `encode`."""
     return ObedientClassifier(quick=bool(bundle.manifest.options.get("quick")))
+
+
+def know_obedient() -> None:
+    """Make the flavor known to this process."""
+    FLAVORS._builtins["obedient"] = Builtin("tests.fakes.classifier:load")

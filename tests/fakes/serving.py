@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
+from tests.fakes.classifier import know_obedient
 
 from matinee.api.lifecycle import Lifecycle
 from matinee.app import create_app
-from matinee.core.plugins import Builtin
-from matinee.flavors import FLAVORS
 from matinee.settings import load_settings
 
 
@@ -29,11 +28,6 @@ def write_bundle(folder: Path, **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "matinee.json").write_text(json.dumps(manifest | changes), "utf-8")
     return folder
-
-
-def know_obedient() -> None:
-    """Make the flavor known to this process."""
-    FLAVORS._builtins["obedient"] = Builtin("tests.fakes.classifier:load")
 
 
 @contextlib.contextmanager
