@@ -73,6 +73,8 @@ class Edge:
         response.raw_headers.append((b"x-request-id", request_id.encode("ascii")))
         if identity is not None:
             response.raw_headers += _model_headers(identity)
+        if scope.get("matinee.stale"):
+            response.raw_headers.append((b"x-matinee-stale", b"true"))
         await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive, request_id: str) -> Response:
@@ -120,8 +122,8 @@ class Edge:
 @lru_cache(maxsize=64)
 def _model_headers(identity: ModelIdentity) -> list[tuple[bytes, bytes]]:
     """Header values are plain ASCII, whatever a registry calls its versions."""
-    name, version = (_UNPRINTABLE.sub("?", text)[:200] for text in (identity.name, identity.version))
-    return [(b"x-matinee-model", name.encode("ascii")), (b"x-matinee-version", version.encode("ascii"))]
+    told = {"model": identity.name, "version": identity.version, "digest": identity.digest}
+    return [(f"x-matinee-{key}".encode(), _UNPRINTABLE.sub("?", text)[:200].encode()) for key, text in told.items()]
 
 
 def _place(error: BaseException) -> str:

@@ -24,7 +24,7 @@ def original_endpoints(deployments: Deployments, limits: Limits) -> list[Endpoin
         text = query_text(request.scope["query_string"])
         check_text(text, "text", limits)
         with deployments.default.acquire() as live:
-            request.scope["matinee.model"] = live.identity
+            request.scope["matinee.model"], request.scope["matinee.stale"] = live.identity, live.stale
             (prediction,) = await live.engine.predict((text,), request_id=request.scope["matinee.request_id"])
         confidences = scores_of(prediction)
         answer = {"text": text, "sentiment": prediction.label.capitalize(), "confidences": confidences}

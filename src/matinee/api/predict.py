@@ -41,7 +41,7 @@ def predict_endpoints(deployments: Deployments, limits: Limits) -> list[Endpoint
         name = scope["path_params"].get("name")
         deployment = deployments.default if name is None else deployments.get(name)
         with deployment.acquire() as live:
-            scope["matinee.model"] = live.identity
+            scope["matinee.model"], scope["matinee.stale"] = live.identity, live.stale
             predictions = await live.engine.predict(
                 texts, overflow=asked.overflow, request_id=scope["matinee.request_id"]
             )
