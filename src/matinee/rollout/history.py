@@ -27,7 +27,8 @@ class Entry:
     """One change, or one refusal, of one deployment.
 
     `event` is `live` or `refused`; `cause` is that of `ModelSwapped`, or the stage that refused; `at` is in
-    seconds since the epoch. `version` and `digest` are those of the answers, `key` those of the registry, and
+    seconds since the epoch, `process` the id of the process that changed (each worker process switches on its own,
+    so one change of the reference is an entry for each). `version` and `digest` are those of the answers, `key` those of the registry, and
     `held` is the key of the revision that is passed over from now on, if any.
     """
 
@@ -38,6 +39,7 @@ class Entry:
     source: str
     key: Key
     at: float = field(default_factory=time.time)
+    process: int = field(default_factory=os.getpid)
     previous: str = ""
     reasons: tuple[str, ...] = ()
     figures: Mapping[str, float] = field(default_factory=dict)

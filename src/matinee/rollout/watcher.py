@@ -10,7 +10,8 @@ LONGEST_PAUSE = 60.0
 
 def pause(interval: float, failures: int) -> float:
     """Seconds until the next look: `interval` within 10 %; after failures 1, 2, 4 … 60, never sooner than usual."""
-    wanted = interval if not failures else min(max(interval, 2.0 ** (failures - 1)), max(interval, LONGEST_PAUSE))
+    backoff = 2.0 ** min(failures - 1, 10) if failures else 0.0
+    wanted = min(max(interval, backoff), max(interval, LONGEST_PAUSE))
     return wanted * random.uniform(0.9, 1.1)  # noqa: S311 - spreads the load of many servers, no secret
 
 

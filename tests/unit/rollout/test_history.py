@@ -1,0 +1,80 @@
+"""The history survives crashes and restarts, stays bounded, and says what is passed over."""
+
+from pathlib import Path
+
+from matinee.core.bundle import Revision
+from matinee.core.prediction import ModelIdentity
+from matinee.core.reference import ModelRef
+from matinee.rollout import history as module
+from matinee.rollout.history import Entry, History
+
+REFERENCE = ModelRef.parse("wandb:team/films/model:production")
+
+
+def revision(version: str) -> Revision:
+    """A version of the reference."""
+    return Revision(REFERENCE, version, f"md5:{version}", details={"id": version})
+
+
+def live(version: str, cause: str = "follow", held: tuple[str, str] | None = None) -> Entry:
+    """That version came to answer."""
+    identity = ModelIdentity("films", version, f"sha256:{version}", str(REFERENCE))
+    return Entry.live(identity, revision(version), cause, held=held)
+
+
+def test_entries_are_the_same_after_a_restart(tmp_path: Path) -> None:
+    """What was written is read, oldest first, and leads back to its revision."""
+    history = History(tmp_path / "state" / "history.jsonl")
+    entries = [live("v1", "start"), Entry.refused(revision("v2"), "gate", ("too slow",), figures={"flip_share": 0.5})]
+    for entry in entries:
+        history.add(entry)
+        history.write(entry)
+    again = History(tmp_path / "state" / "history.jsonl")
+    assert again.entries == entries
+    assert again.entries[0].revision(REFERENCE) == revision("v1")
+    assert again.entries[0].revision(REFERENCE).details == {"id": "v1"}
+
+
+def test_a_line_that_a_crash_cut_short_costs_only_itself(tmp_path: Path) -> None:
+    """Wherever the cut is, the entries before are read, and the ones after are written on a new line."""
+    path = tmp_path / "history.jsonl"
+    first, second, third = live("v1"), live("v2"), live("v3")
+    for cut in (1, 10, len(second.to_line()) - 1):
+        path.write_bytes(first.to_line() + second.to_line()[:cut])
+        History(path).write(third)
+        kept = [entry.version for entry in History(path).entries]
+        assert kept in (["v1", "v3"], ["v1", "v2", "v3"]), cut
+
+
+def test_what_is_not_ours_is_passed_over(tmp_path: Path) -> None:
+    """Nonsense in the file is no reason not to start."""
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(b"\x00\xff\n[]\n{}\n" + live("v1").to_line())
+    assert [entry.version for entry in History(path).entries] == ["v1"]
+
+
+def test_the_files_stay_bounded(tmp_path: Path) -> None:
+    """A file past its bound is put aside, and the newest entries are still there after a restart."""
+    path = tmp_path / "history.jsonl"
+    line = len(live("v1").to_line())
+    history = History(path)
+    path.write_bytes(live("old").to_line() * (module.MAX_BYTES // line + 1))
+    for number in range(3):
+        history.write(live(f"v{number}"))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["history.jsonl", "history.jsonl.1"]
+    assert path.stat().st_size < module.MAX_BYTES
+    assert [entry.version for entry in History(path).entries[-3:]] == ["v0", "v1", "v2"]
+
+
+def test_refused_and_left_revisions_are_held_until_they_are_live_again(tmp_path: Path) -> None:
+    """Refused: held. Gone back from: held. Live by another way: not held any more."""
+    history = History(None)
+    v1, v2, v3 = (revision(version).key for version in ("v1", "v2", "v3"))
+    for entry in (live("v1"), live("v2"), live("v1", "rollback", held=v2)):
+        history.add(entry)
+    history.add(Entry.refused(revision("v3"), "verify", ("wrong bytes",)))
+    assert history.held(str(REFERENCE)) == {v2, v3}
+    assert history.held("./elsewhere") == set()
+    history.add(live("v2", "reload"))
+    assert history.held(str(REFERENCE)) == {v3}
+    assert v1 not in history.held(str(REFERENCE))
