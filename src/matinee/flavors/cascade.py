@@ -17,7 +17,7 @@ answers (for a member with a temperature that is its logits divided by it, up to
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -30,27 +30,57 @@ from matinee.flavors.calibration import softmax, temperature
 _SMALLEST = 1e-30  # below it the logarithm of a score says nothing more
 
 
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """When the quick answer stands, and how two answers become one; see the table above."""
+
+    threshold: float
+    weights: tuple[float, ...]
+    bias: tuple[float, ...]
+    temperature: float
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], labels: int) -> "Fusion":
+        """Read a manifest's options; raises `ModelRejected` with every problem."""
+        problems: list[str] = []
+
+        def number(value: object, key: str) -> float:
+            if isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value):
+                return float(value)
+            problems.append(f"options.{key} must be a number")
+            return 0.0
+
+        weights, bias = options.get("weights", {}), options.get("bias", [0.0] * labels)
+        if not isinstance(weights, Mapping) or not isinstance(bias, Sequence) or len(bias) != labels:
+            raise ModelRejected(["options.weights must be an object, options.bias hold one number for each label"])
+        fusion = cls(
+            threshold=number(options.get("threshold", 0.95), "threshold"),
+            weights=(
+                number(weights.get("quick", 0.5), "weights.quick"),
+                number(weights.get("full", 0.5), "weights.full"),
+            ),
+            bias=tuple(number(value, "bias") for value in bias),
+            temperature=temperature(options),
+        )
+        if problems:
+            raise ModelRejected(problems)
+        return fusion
+
+    def __call__(self, quick: Sequence[float], full: Sequence[float]) -> tuple[float, ...]:
+        """Scores from the members' scores."""
+        logs = np.log(np.maximum([quick, full], _SMALLEST))
+        return softmax(np.array(self.weights) @ logs + self.bias, self.temperature)
+
+
 class Cascade:
     """`encode` asks the quick member; what it is not sure of is encoded for the full one, whose rows then run."""
 
     def __init__(self, manifest: Manifest, quick: Classifier, full: Classifier) -> None:
+        if not quick.capacity.quick:
+            raise ModelRejected(["the quick member must answer while it encodes, as a linear model does"])
         self._quick = quick
         self._full = full
-        options = manifest.options
-        problems: list[str] = []
-        self._threshold = _number(options, "threshold", 0.95, problems)
-        weights = options.get("weights", {})
-        self._weights = [
-            _number(weights if isinstance(weights, Mapping) else {}, key, 0.5, problems) for key in _STAGES
-        ]
-        self._bias = np.array(options.get("bias", [0.0] * len(full.labels)), dtype=np.float64)
-        if self._bias.shape != (len(full.labels),) or not np.isfinite(self._bias).all():
-            problems.append("options.bias must hold one number for each label")
-        if not quick.capacity.quick:
-            problems.append("the quick member must be a model that answers while it encodes, such as flavor linear")
-        if problems:
-            raise ModelRejected(problems)
-        self._temperature = temperature(options)
+        self._fusion = Fusion.of(manifest.options, len(full.labels))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -65,7 +95,7 @@ class Cascade:
     def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
         """Answer what the quick member is sure of; raises `TextTooLong` for the others as the full member does."""
         encoded = self._quick.encode(texts, overflow)
-        unsure = [index for index, each in enumerate(encoded) if max(_answer(each).scores) < self._threshold]
+        unsure = [index for index, each in enumerate(encoded) if max(_answer(each).scores) < self._fusion.threshold]
         rows = self._full.encode([texts[index] for index in unsure], overflow) if unsure else []
         result = [replace(each, answer=Answer(_answer(each).scores, _STAGES[:1])) for each in encoded]
         for index, full in zip(unsure, rows, strict=True):
@@ -79,10 +109,7 @@ class Cascade:
     def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
         """Fuse what both members say."""
         quick, full = cast("tuple[Answer, Encoded]", encoded.context)
-        answers = (quick, self._full.finish(full, outputs))
-        logs = np.log(np.maximum([answer.scores for answer in answers], _SMALLEST))
-        fused = np.array(self._weights) @ logs + self._bias
-        return Answer(softmax(fused, self._temperature), _STAGES)
+        return Answer(self._fusion(quick.scores, self._full.finish(full, outputs).scores), _STAGES)
 
     def close(self) -> None:
         """Close both."""
@@ -95,11 +122,3 @@ _STAGES = ("quick", "full")
 
 def _answer(encoded: Encoded) -> Answer:
     return cast("Answer", encoded.answer)
-
-
-def _number(options: Mapping[str, Any], key: str, default: float, problems: list[str]) -> float:
-    value = options.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        problems.append(f"options.{key} must be a number")
-        return default
-    return float(value)

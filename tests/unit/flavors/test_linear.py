@@ -1,0 +1,54 @@
+"""The linear model as a classifier."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matinee.core.bundle import Revision, VerifiedBundle
+from matinee.core.errors import ModelRejected
+from matinee.core.manifest import Manifest
+from matinee.core.reference import ModelRef
+from matinee.flavors import LoadOptions, load
+from matinee.flavors.linear_features import LinearModel, fingerprint, save_linear, split_words
+
+
+def bundle(folder: Path, labels: tuple[str, ...] = ("negative", "positive")) -> VerifiedBundle:
+    """A model that knows two words."""
+    found = fingerprint(split_words("wonderful"), 1), fingerprint(split_words("awful"), 1)
+    order = np.argsort(np.concatenate(found))
+    weights = np.array([[100], [-100]], dtype=np.int8)[order]
+    bias = np.zeros(1, dtype=np.float32)
+    model = LinearModel(np.concatenate(found)[order], weights, np.array([0.02], dtype=np.float32), bias, ngrams=1)
+    save_linear(model, folder / "model.safetensors")
+    manifest = Manifest("two-words", "linear", labels, calibration={"temperature": 2.0})
+    return VerifiedBundle(folder, Revision(ModelRef.parse(str(folder)), "1"), "sha256:1", manifest)
+
+
+def test_it_answers_while_it_encodes(tmp_path: Path) -> None:
+    """No rows; calibrated scores; the tokens are the words that were read."""
+    classifier = load(bundle(tmp_path))
+    good, bad, empty = classifier.encode(["A <br />wonderful film!", "awful", ""])
+    assert classifier.capacity.quick
+    assert good.answer is not None
+    assert good.answer.scores == pytest.approx((1 / (1 + np.e), np.e / (1 + np.e)), abs=1e-6)
+    assert bad.answer is not None
+    assert bad.answer.scores == pytest.approx(good.answer.scores[::-1])
+    assert empty.answer is not None
+    assert empty.answer.scores == (0.5, 0.5)
+    assert (good.tokens, good.windows, good.truncated, list(good.rows)) == (4, 1, False, [])
+    assert classifier.finish(good, classifier.run(good.rows)) == good.answer
+    classifier.close()
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    """Cut off, absent, or for other labels."""
+    with pytest.raises(ModelRejected, match="weights for 2 labels, the manifest 3"):
+        load(bundle(tmp_path, ("a", "b", "c")), LoadOptions())
+    made = bundle(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:50])
+    with pytest.raises(ModelRejected, match=r"model\.safetensors"):
+        load(made)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ModelRejected, match=r"model\.safetensors"):
+        load(made)
