@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from matinee.verify.archives import check_zip, read_member, zip_names
-from matinee.verify.folder import Listing
+from matinee.verify.folder import Listing, printable
 from matinee.verify.hdf5 import check_hdf5_bytes, read_model_config
 from matinee.verify.policy import Policy
 from matinee.verify.report import Broken, Findings
@@ -27,6 +27,8 @@ _MODULES = {
     "keras.dtype_policies", "keras.mixed_precision", "keras.src.models.functional", "keras.src.models.sequential",
     "keras.src.models.model", "keras.src.dtype_policies.dtype_policy", "keras.random", "builtins", None,
 }  # fmt: skip
+# How a functional model says which layer's output goes into which: shape, type and a name, no code.
+_TENSOR = "__keras_tensor__"
 # Functions of these modules are plain mathematics, and written in lower case.
 _FUNCTION_MODULES = {"keras.activations", "keras.losses", "keras.metrics"}
 _FILES = ("vocabulary", "idf_weights", "feature_space", "cropping_dir", "filepath")
@@ -76,9 +78,9 @@ def config_problems(config: object, policy: Policy) -> list[str]:
 def _class_problems(node: dict[str, Any], policy: Policy) -> list[str]:
     name, module, registered = node.get("class_name"), node.get("module"), node.get("registered_name")
     known = {str(registered), str(name), f"{module}.{name}"}
-    if known & policy.keras_names:
+    if known & policy.keras_names or name == _TENSOR:
         return []
-    shown = ascii(f"{module}.{name}" if module else f"{name}")[1:81]
+    shown = printable(f"{module}.{name}" if module else f"{name}")
     if name in _CARRIES_CODE:
         return [f"has the layer {shown}, which carries or loads code"]
     custom = isinstance(registered, str) and registered not in {name, f"keras>{name}", ""}
@@ -102,8 +104,10 @@ def _nodes(value: object, depth: int) -> Iterator[dict[str, Any]]:
 
 
 def _numbers(node: dict[str, Any]) -> Iterator[object]:
-    for value in node.values():
-        yield from value if isinstance(value, list) else [value]
+    """Sizes among others; what Keras calls an object by, an address of long ago, is none."""
+    for key, value in node.items():
+        if key != "shared_object_id":
+            yield from value if isinstance(value, list) else [value]
 
 
 def _json(content: bytes) -> object:
