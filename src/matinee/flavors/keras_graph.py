@@ -1,0 +1,123 @@
+"""From a Keras model to an OpenVINO graph, and how that graph is run."""
+
+import os
+import tempfile
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import openvino
+
+from matinee.core.errors import MissingExtra, ModelRejected
+from matinee.core.prediction import FloatArray
+from matinee.flavors.keras_archive import Archive
+from matinee.flavors.keras_text import Numbers
+from matinee.flavors.runtimes import Plan
+
+GRAPH_NAME = "model.xml"
+_FAILURES = (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, RuntimeError, NotImplementedError)
+
+
+def export(source: Path, into: Path) -> None:
+    """Write the graph of a `.keras`, an `.h5` or a SavedModel into the folder `into`.
+
+    Keras runs on OpenVINO for that, unless KERAS_BACKEND names another backend. Raises `ModelRejected`, and
+    `MissingExtra` without Keras.
+    """
+    if source.is_dir():
+        openvino.save_model(_read_saved_model(source), into / GRAPH_NAME, compress_to_fp16=False)
+        return
+    archive = Archive.read(source) if source.suffix == ".keras" else None
+    with tempfile.TemporaryDirectory(prefix="matinee-") as folder:
+        if archive is not None and archive.text_layer is not None:
+            source = Path(folder) / "rest.keras"
+            archive.write_rest(source)
+        try:
+            _load(source).export(str(into / GRAPH_NAME), format="openvino", verbose=False)
+        except _FAILURES as error:
+            advice = "install tensorflow and set KERAS_BACKEND=tensorflow"
+            raise ModelRejected(
+                [f"the Keras model cannot be turned into a graph ({_shown(error)}): {advice}"]
+            ) from None
+
+
+def _load(path: Path) -> Any:
+    """The model, by Keras, in safe mode: nothing that carries code is deserialized."""
+    os.environ.setdefault("KERAS_BACKEND", "openvino")
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        raise MissingExtra("a Keras model", "keras") from error
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _read_saved_model(folder: Path) -> Any:
+    """OpenVINO reads SavedModels itself, without TensorFlow and without running anything in them."""
+    try:
+        return openvino.Core().read_model(folder)
+    except RuntimeError as error:
+        advice = "save the model as .keras instead, where text layers are read"
+        raise ModelRejected([f"the SavedModel cannot be turned into a graph ({_shown(error)}): {advice}"]) from None
+
+
+def _shown(error: Exception) -> str:
+    """What kind of failure, with its last line where there is one; never a path."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "/" not in line]
+    return f"{type(error).__name__}: {lines[-1][:120]}" if lines else type(error).__name__
+
+
+class KerasSession:
+    """The compiled graph with one input, and a request for each stream.
+
+    `length` is the input's second dimension (0: any), `outputs` the number of outputs, `ending` the operation that
+    the graph ends in: `Sigmoid`, `Softmax`, or another one for logits.
+    """
+
+    def __init__(self, graph: Path, plan: Plan) -> None:
+        core = openvino.Core()
+        model = core.read_model(graph)
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise ModelRejected(["the Keras model must have one input and one output"])
+        self.ending = _ending(model)
+        shape = model.input(0).get_partial_shape()
+        self.length = shape[1].get_length() if len(shape) == 2 and shape[1].is_static else 0
+        self._type = model.input(0).get_element_type().to_dtype()
+        config = {
+            "NUM_STREAMS": str(plan.streams),
+            "INFERENCE_NUM_THREADS": str(plan.threads),
+            "INFERENCE_PRECISION_HINT": "bf16" if plan.precision == "bf16" else "f32",
+            "ENABLE_CPU_PINNING": "NO",
+        }
+        try:
+            self._compiled: Any = core.compile_model(model, "CPU", config)
+        except RuntimeError as error:
+            raise ModelRejected([f"the Keras model cannot be run by OpenVINO ({_shown(error)})"]) from None
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(plan.streams):
+            self._idle.put(self._compiled.create_infer_request())
+        width = self._compiled.output(0).get_partial_shape()
+        self.outputs = width[1].get_length() if len(width) == 2 and width[1].is_static else 1
+
+    def run(self, rows: Numbers) -> FloatArray:
+        """Outputs, float32 [rows, outputs], of `rows` [rows, length]; waits for a free stream."""
+        request = self._idle.get()
+        try:
+            request.infer([rows.astype(self._type)], share_inputs=True)
+            result = np.array(request.get_output_tensor(0).data, dtype=np.float32)
+        finally:
+            self._idle.put(request)
+        return result.reshape(len(rows), -1)
+
+    def close(self) -> None:
+        """Forget requests and graph."""
+        self._idle = SimpleQueue()
+        self._compiled = None
+
+
+def _ending(model: Any) -> str:
+    """The last operation that changes values."""
+    node = model.output(0).get_node().input_value(0).get_node()
+    while node.get_type_name() in {"Convert", "Reshape", "Squeeze", "Unsqueeze", "Identity"}:
+        node = node.input_value(0).get_node()
+    return str(node.get_type_name())

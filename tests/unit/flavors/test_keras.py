@@ -1,0 +1,92 @@
+"""Keras models: read without TensorFlow, and answering what `model.predict` answers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.unit.flavors.bundles import FIXTURES, answers, verified
+
+from matinee.core.errors import ModelRejected, TextTooLong
+from matinee.core.prediction import Classifier
+from matinee.flavors import LoadOptions, load
+from matinee.verify import Policy
+
+KERAS = FIXTURES / "keras"
+OPTIONS = LoadOptions(threads=1)
+TWO = Policy(labels=("negative", "positive"))
+THREE = Policy(labels=("bad", "fair", "good"))
+
+
+def outputs(classifier: Classifier, texts: list[str]) -> list[list[float]]:
+    """What the model gives for each text, all in one batch."""
+    rows = [encoded.rows[0] for encoded in classifier.encode(texts)]
+    return [list(row) for row in classifier.run(rows).tolist()]
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [("vectorized", TWO), ("counted", THREE), ("recurrent", TWO), ("older-file", TWO), ("saved-model", TWO)],
+)
+def test_the_outputs_are_those_of_predict(name: str, policy: Policy) -> None:
+    """Texts through the layer inside or the tokenizer beside; the archive, the older file, the SavedModel."""
+    document = json.loads((KERAS / name / "outputs.json").read_text())
+    classifier = load(verified(KERAS / name, policy), OPTIONS)
+    np.testing.assert_allclose(outputs(classifier, document["texts"]), document["outputs"], atol=1e-5)
+    classifier.close()
+
+
+def test_one_sigmoid_is_the_probability_of_positive() -> None:
+    """Two labels without a setting."""
+    wanted = json.loads((KERAS / "vectorized" / "outputs.json").read_text())
+    classifier = load(verified(KERAS / "vectorized"), OPTIONS)
+    assert classifier.labels == ("negative", "positive")
+    (answer,) = answers(classifier, wanted["texts"][:1])
+    assert answer.scores == pytest.approx((1 - wanted["outputs"][0][0], wanted["outputs"][0][0]), abs=1e-5)
+    classifier.close()
+
+
+def test_a_last_layer_without_activation_gives_logits() -> None:
+    """They become probabilities."""
+    wanted = json.loads((KERAS / "recurrent" / "outputs.json").read_text())
+    classifier = load(verified(KERAS / "recurrent"), OPTIONS)
+    (answer,) = answers(classifier, wanted["texts"][:1])
+    assert answer.scores[1] == pytest.approx(1 / (1 + np.exp(-wanted["outputs"][0][0])), abs=1e-5)
+    classifier.close()
+
+
+def test_a_long_text_is_cut_as_in_training_unless_asked_otherwise() -> None:
+    """Training saw the first twelve words; windows are for who asks."""
+    classifier = load(verified(KERAS / "vectorized"), OPTIONS)
+    text = "the film " * 20
+    (cut,) = classifier.encode([text])
+    assert (cut.tokens, cut.windows, cut.truncated) == (40, 1, True)
+    (windowed,) = classifier.encode([text], "window")
+    assert (windowed.windows, windowed.truncated) == (4, False)
+    with pytest.raises(TextTooLong):
+        classifier.encode([text], "error")
+    classifier.close()
+
+
+def test_the_graph_is_made_once(tmp_path: Path) -> None:
+    """A second start reads it from the cache."""
+    options = LoadOptions(threads=1, cache_dir=tmp_path)
+    load(verified(KERAS / "vectorized"), options).close()
+    (graph,) = (tmp_path / "graphs").iterdir()
+    made = (graph / "model.xml").stat().st_mtime_ns
+    load(verified(KERAS / "vectorized"), options).close()
+    assert (graph / "model.xml").stat().st_mtime_ns == made
+
+
+def test_labels_are_asked_for_when_the_model_does_not_say_them() -> None:
+    """Three outputs without names."""
+    with pytest.raises(ModelRejected, match="LABELS"):
+        load(verified(KERAS / "counted"), OPTIONS)
+
+
+def test_a_model_on_numbers_needs_its_tokenizer(tmp_path: Path) -> None:
+    """The error says what to save beside it."""
+    shutil.copytree(KERAS / "recurrent", tmp_path / "model", ignore=shutil.ignore_patterns("tokenizer.json"))
+    with pytest.raises(ModelRejected, match=r"tokenizer\.json"):
+        load(verified(tmp_path / "model"), OPTIONS)
