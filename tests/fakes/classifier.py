@@ -19,6 +19,7 @@ from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overf
 from matinee.flavors import FLAVORS, LoadOptions
 
 WINDOW = 64
+MADE: list["ObedientClassifier"] = []  # every one that this process loaded, the newest last
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def score(words: Sequence[str]) -> tuple[float, float]:
 
 def load(bundle: VerifiedBundle, options: LoadOptions) -> ObedientClassifier:
     """The flavor `obedient`; `{"quick": true}` among the manifest's options answers in `encode`."""
-    return ObedientClassifier(quick=bool(bundle.manifest.options.get("quick")))
+    MADE.append(ObedientClassifier(quick=bool(bundle.manifest.options.get("quick"))))
+    return MADE[-1]
 
 
 def know_obedient() -> None:
