@@ -18,11 +18,7 @@ patches:
       - {{op: add, path: /spec/replicas, value: 1}}
       - {{op: add, path: /spec/template/spec/containers/0/imagePullPolicy, value: Never}}
       - {{op: add, path: /spec/template/spec/containers/0/ports/0/hostPort, value: {port}}}
-  - target: {{kind: Deployment}}
-    patch: |
-      - op: add
-        path: /spec/template/spec/containers/0/env
-        value: [{{name: MODEL, value: "{model}"}}]
+configMapGenerator: [{{name: matinee, behavior: merge, literals: ["MODEL={model}"]}}]
 """
 
 

@@ -3,15 +3,14 @@
 import http.client
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from deploy.release.errors import InvalidConfig
 
-_CONNECT_SECONDS = 10.0
+_SECONDS = 10.0
 
 
 class Golden(NamedTuple):
@@ -41,33 +40,41 @@ def load_golden(path: Path) -> list[Golden]:
     return golden
 
 
-@dataclass(frozen=True, slots=True)
 class Caller:
-    """An HTTP client for one service; `token` is an identity token, or empty for a public service."""
+    """An HTTP client for one service, public or not.
 
-    token: str = ""
-    timeout: float = _CONNECT_SECONDS
+    `identity` gives the token of whoever releases; it is asked once, when the service first answers 401 or 403.
+    """
+
+    def __init__(self, identity: Callable[[], str], timeout: float = _SECONDS) -> None:
+        self._identity = identity
+        self._timeout = timeout
+        self._token: str | None = None
 
     def get(self, url: str) -> Answer:
         """GET and parse the JSON answer."""
-        return self._exchange("GET", url, None)
+        return self._ask("GET", url, None)
 
     def predict(self, base: str, texts: Sequence[str]) -> Answer:
         """POST /predict with a list of texts."""
-        return self._exchange("POST", f"{base}/predict", json.dumps({"texts": list(texts)}).encode())
+        return self._ask("POST", f"{base}/predict", json.dumps({"texts": list(texts)}).encode())
+
+    def _ask(self, method: str, url: str, body: bytes | None) -> Answer:
+        answer = self._exchange(method, url, body)
+        if answer.status in (401, 403) and self._token is None:
+            self._token = self._identity()
+            answer = self._exchange(method, url, body)
+        return answer
 
     def _exchange(self, method: str, url: str, body: bytes | None) -> Answer:
         parts = urlsplit(url)
-        secure = parts.scheme == "https"
         # RFC 6761: names under .localhost are loopback, also where the resolver has not heard of it.
         host = "127.0.0.1" if (parts.hostname or "").endswith(".localhost") else parts.hostname or ""
-        connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = connect(host, parts.port, timeout=self.timeout)
+        connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = connect(host, parts.port, timeout=self._timeout)
         headers = {"Host": parts.netloc, "User-Agent": "matinee-release", "Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        headers |= {"Content-Type": "application/json"} if body is not None else {}
+        headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
         started = time.monotonic()
         try:
             connection.request(method, parts.path or "/", body, headers)
@@ -77,10 +84,11 @@ class Caller:
             return Answer(0, time.monotonic() - started, None)
         finally:
             connection.close()
+        seconds = time.monotonic() - started
         try:
-            return Answer(response.status, time.monotonic() - started, json.loads(content))
+            return Answer(response.status, seconds, json.loads(content))
         except ValueError:
-            return Answer(response.status, time.monotonic() - started, None)
+            return Answer(response.status, seconds, None)
 
 
 def complaints(answer: Answer, golden: Sequence[Golden], version: str = "") -> list[str]:

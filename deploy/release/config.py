@@ -36,7 +36,6 @@ class ServiceShape:
     startup_seconds: int = 30
     service_account: str = ""
     ingress: str = "all"
-    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,11 @@ class Gcloud:
         return [Seen(int(each["status"]), float(str(each.get("latency", "0s")).rstrip("s"))) for each in seen]
 
     def identity_token(self, audience: str) -> str:
-        """`gcloud auth print-identity-token`; the audience is for service accounts."""
-        return self._run(["auth", "print-identity-token", f"--audiences={audience}"]).strip()
+        """`gcloud auth print-identity-token`; a person's account has no audience to choose."""
+        try:
+            return self._run(["auth", "print-identity-token", f"--audiences={audience}"]).strip()
+        except ControlFailed:
+            return self._run(["auth", "print-identity-token"]).strip()
 
     def _json(self, *arguments: str) -> Any:
         output = self._run([*arguments, "--format=json", "--quiet"])

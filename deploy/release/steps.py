@@ -217,8 +217,8 @@ class Release:
             return []
         return self._control.requests(self._config.service.name, revision, since)
 
-    def _caller(self, audience: str) -> Caller:
-        return Caller(self._control.identity_token(audience) if self._config.service.private else "")
+    def _caller(self, service: str) -> Caller:
+        return Caller(lambda: self._control.identity_token(service))
 
     def _entry(self, revision: str, model: str, replaced: str, what: str) -> dict[str, str]:
         return {"at": self._clock.stamp(), "what": what, "revision": revision, "model": model, "replaced": replaced}

@@ -103,7 +103,8 @@ class FrontDoor(_Handler):
 
     def _pass_on(self, port: int, content: bytes) -> tuple[int, bytes, str]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        headers = {"Content-Type": self.headers.get("Content-Type", "application/json")}
+        passed = ("Content-Type", "Authorization")
+        headers = {name: self.headers[name] for name in passed if name in self.headers}
         try:
             connection.request(self.command, self.path, content or None, headers)
             response = connection.getresponse()

@@ -1,7 +1,8 @@
 """A server with matinee's routes and none of its weight, for tests of what is around it.
 
 Its behaviour is chosen by environment variables of the revision: `MODEL` names what it says it serves;
-`BEHAVIOUR` is `good`, `crash` (never listens), `wrong` (every label reversed), `broken` (500) or `slow`.
+`BEHAVIOUR` is `good`, `crash` (never listens), `wrong` (every label reversed), `broken` (500), `slow`,
+or `private` (403 without the token that `StandInControl` gives).
 """
 
 import json
@@ -24,7 +25,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Health and probes."""
-        self._answer(200, {"status": True})
+        private = self.environment.get("BEHAVIOUR") == "private" and self.path.startswith("/api/")
+        allowed = not private or self.headers.get("Authorization", "").startswith("Bearer token-for-http")
+        self._answer(200 if allowed else 403, {"status": allowed})
 
     def do_POST(self) -> None:
         """Sentiment by one word."""

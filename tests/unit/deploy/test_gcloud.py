@@ -65,6 +65,17 @@ def test_an_answer_that_is_no_json_is_a_failure() -> None:
         Gcloud("demo", "here", Recorder("Listed 0 items.")).live("matinee")
 
 
+def test_a_person_gets_a_token_without_an_audience() -> None:
+    """Gcloud refuses the audience for accounts that are not service accounts."""
+
+    def run(arguments: Sequence[str]) -> str:
+        if any(argument.startswith("--audiences") for argument in arguments):
+            raise ControlFailed("Invalid account type for `--audiences`")
+        return "token\n"
+
+    assert Gcloud("demo", "here", run).identity_token("https://matinee.test") == "token"
+
+
 def test_gcloud_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With the address where it is to be had."""
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -188,6 +188,12 @@ def test_rollback_without_an_earlier_revision_says_so(on: Stage) -> None:
         on.release().rollback()
 
 
+def test_a_private_service_is_asked_with_a_token(on: Stage) -> None:
+    """As the very first revision always is: nobody has made the service public yet."""
+    on.release({"BEHAVIOUR": "private"}).deploy(IMAGE, model())
+    assert list(on.shares().values()) == [100]
+
+
 def test_an_image_by_tag_is_refused(on: Stage) -> None:
     """A tag can move between the test and the release."""
     with pytest.raises(ReleaseError, match="by digest"):
