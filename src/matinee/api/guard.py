@@ -10,11 +10,13 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from matinee.api.edge import CLIENT_GONE
+from matinee.api.exchange import Exchange
 from matinee.api.problems import MEDIA_TYPE, problem_body
 
 MAX_PIPELINED = 32
@@ -128,10 +130,37 @@ class GuardedProtocol(HttpToolsProtocol):
         self._expect(self.limits.header_seconds)
 
     def on_headers_complete(self) -> None:
+        """As uvicorn's, less what is switched off here: upgrades, a root path, its own limit of connections."""
         self._check_head()
         self._phase = Phase.BODY
         self._expect(self.limits.body_seconds)
-        super().on_headers_complete()
+        version = self.parser.get_http_version()
+        raw_path, _, query = self.url.partition(b"#")[0].partition(b"?")
+        path = raw_path.decode("ascii")
+        scope = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = raw_path
+        scope["query_string"] = query
+        self.cycle = cycle = Exchange(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if self._running is None:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
