@@ -12,7 +12,8 @@ from matinee.core.errors import ModelRejected
 from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
 from matinee.flavors import LoadOptions
 from matinee.flavors.calibration import softmax, temperature
-from matinee.flavors.linear_features import LinearModel, load_linear, split_words
+from matinee.flavors.linear_features import LinearModel, fingerprint, load_linear, split_words
+from matinee.flavors.linear_lookup import Lookup
 
 MODEL_NAME = "model.safetensors"
 
@@ -24,7 +25,8 @@ class LinearClassifier:
 
     def __init__(self, model: LinearModel, labels: tuple[str, ...], temperature: float) -> None:
         self.labels = labels
-        self._model: LinearModel | None = model
+        self._scales, self._bias, self._ngrams = model.scales, model.bias, model.ngrams
+        self._lookup: Lookup | None = Lookup(model)
         self._temperature = temperature
 
     def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:  # noqa: ARG002 - all is read
@@ -32,10 +34,12 @@ class LinearClassifier:
         return [self._encoded(text) for text in texts]
 
     def _encoded(self, text: str) -> Encoded:
-        if self._model is None:
+        if self._lookup is None:
             raise RuntimeError("the classifier is closed")
         words = split_words(text)
-        answer = Answer(softmax(self._model.logits_of_words(words), self._temperature))
+        columns = self._lookup.total(fingerprint(words, self._ngrams)) * self._scales + self._bias
+        logits = np.concatenate([columns / -2, columns / 2]) if len(columns) == 1 else columns
+        answer = Answer(softmax(logits, self._temperature))
         return Encoded(rows=(), tokens=len(words), windows=1, truncated=False, answer=answer)
 
     def run(self, rows: Sequence[Row]) -> FloatArray:
@@ -49,8 +53,8 @@ class LinearClassifier:
         return encoded.answer
 
     def close(self) -> None:
-        """Unmap the file."""
-        self._model = None
+        """Forget the weights."""
+        self._lookup = None
 
 
 def load(bundle: VerifiedBundle, options: LoadOptions) -> LinearClassifier:  # noqa: ARG001 - nothing to choose

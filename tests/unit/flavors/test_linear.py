@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matinee.core.bundle import Revision, VerifiedBundle
 from matinee.core.errors import ModelRejected
@@ -11,6 +13,7 @@ from matinee.core.manifest import Manifest
 from matinee.core.reference import ModelRef
 from matinee.flavors import LoadOptions, load
 from matinee.flavors.linear_features import LinearModel, fingerprint, save_linear, split_words
+from matinee.flavors.linear_lookup import Lookup
 
 
 def bundle(folder: Path, labels: tuple[str, ...] = ("negative", "positive")) -> VerifiedBundle:
@@ -52,3 +55,32 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(ModelRejected, match=r"model\.safetensors"):
         load(made)
+
+
+FINGERPRINTS = st.sets(
+    st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(2**32 - 40, 2**32 - 1)), max_size=300
+)
+
+
+@given(FINGERPRINTS, FINGERPRINTS)
+def test_the_lookup_finds_what_a_search_finds(known: set[int], asked: set[int]) -> None:
+    """Crowds of neighbours at both ends, nothing at all, and what is not there: the sum of the same weights."""
+    weights = {number: number % 251 - 125 for number in known}
+    table = np.array(sorted(known), dtype=np.uint32)
+    values = np.array([[weights[number], -weights[number] // 2] for number in sorted(known)], dtype=np.int8)
+    one, zero = np.ones(2, dtype=np.float32), np.zeros(2, dtype=np.float32)
+    lookup = Lookup(LinearModel(table, values.reshape(-1, 2), one, zero, ngrams=1))
+    found = np.array(sorted(asked | set(list(known)[:50])), dtype=np.uint32)
+    hits = [number for number in found.tolist() if number in weights]
+    expected = [sum(weights[number] for number in hits), sum(-weights[number] // 2 for number in hits)]
+    assert lookup.total(found).tolist() == expected
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "a's", "!", "1"]), max_size=30), st.integers(1, 4))
+def test_fingerprints_are_different_and_in_order(text: list[str], ngrams: int) -> None:
+    """One for each different run of words, however often it occurs."""
+    words = [word.encode() for word in text]
+    runs = {tuple(words[i : i + size]) for size in range(1, ngrams + 1) for i in range(len(words) - size + 1)}
+    found = fingerprint(words, ngrams)
+    assert found.tolist() == sorted(set(found.tolist()))
+    assert len(found) == len(runs)
