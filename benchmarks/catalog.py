@@ -95,7 +95,7 @@ PEERS = (
     Server(
         "MLServer",
         ("mlserver", *RUNTIME[:2]),
-        ("python", "-m", "mlserver", "start", "{work}"),
+        ("python", "-c", "from mlserver.cli import main; main()", "start", "{work}"),
         "/v2/models/sentiment/infer",
         _v2,
         lambda answer: float(answer["outputs"][0]["data"][0]),
