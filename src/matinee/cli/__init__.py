@@ -15,6 +15,7 @@ from matinee.core.errors import MatineeError
 
 _COMMAND_MODULES: tuple[str, ...] = (
     "serve",
+    "rollout",
     "predict",
     "score",
     "train",

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 from matinee.core.bundle import Revision
 from matinee.core.errors import Conflict, MatineeError, SourceUnavailable
@@ -63,6 +64,10 @@ class Deployment:
         return self._record.entries
 
     @property
+    def _follows(self) -> bool:
+        return self._following and not (self.live is not None and self.live.revision.pinned)
+
+    @property
     def queued(self) -> int:
         """How many texts wait or run."""
         return self._preparation.admission.held
@@ -78,12 +83,12 @@ class Deployment:
             reference=str(self.reference),
             ready=live is not None,
             stale=live is not None and live.stale,
-            following=self._following and not (live is not None and live.revision.pinned),
+            following=self._follows,
             live=describe(live) if live else None,
             previous=describe(previous) if previous else None,
             candidate=CandidateState(candidate.version, self._preparation.stage) if candidate else None,
             refused=RefusalState.of(refused) if refused else None,
-            poll=PollState(poll.outcome, poll.at, poll.seconds, poll.reason, self._watcher.stale_seconds),
+            poll=replace(poll, stale_seconds=self._watcher.stale_seconds if self._follows else 0.0),
             error=self._error or self._record.problem,
             queued=self.queued,
         )
@@ -125,6 +130,8 @@ class Deployment:
                 failures += 1
                 await self._watcher.wait(failures, START_INTERVAL)
         self._error = ""
+        if self._poll.outcome == "differs":  # from nothing to what answers now
+            self._poll = replace(self._poll, outcome="same")
         self._first.set()
         if self.live.revision.pinned:
             return

@@ -27,9 +27,9 @@ class Entry:
     """One change, or one refusal, of one deployment.
 
     `event` is `live` or `refused`; `cause` is that of `ModelSwapped`, or the stage that refused; `at` is in
-    seconds since the epoch, `process` the id of the process that changed (each worker process switches on its own,
-    so one change of the reference is an entry for each). `version` and `digest` are those of the answers, `key` those of the registry, and
-    `held` is the key of the revision that is passed over from now on, if any.
+    seconds since the epoch, `process` the id of the process that changed (each worker process switches on its
+    own, so one change of the reference is an entry for each). `version` and `digest` are those of the answers,
+    `key` those of the registry, and `held` is the key of the revision that is passed over from now on, if any.
     """
 
     event: str

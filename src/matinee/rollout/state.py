@@ -48,7 +48,10 @@ class RefusalState:
 
 @dataclass(frozen=True, slots=True)
 class PollState:
-    """The last look at the registry: `outcome` is `same`, `differs`, `failed` or, before the first, `none`."""
+    """The last look at the registry: `outcome` is `same`, `differs`, `failed` or, before the first, `none`.
+
+    `stale_seconds` since the registry last answered; 0 for what is not followed.
+    """
 
     outcome: str
     at: float
