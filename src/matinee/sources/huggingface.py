@@ -56,9 +56,9 @@ class HuggingFaceSource:
         """The commit that a branch or tag means now: one request."""
         name, revision = _parsed(ref)
         with _translated(ref):
-            info = self._info(name, revision, expand=["sha"])
-        details = {"name": name, "commit": info.sha, "identity": f"hf {huggingface_hub.constants.ENDPOINT} {name}"}
-        return Revision(ref, info.sha[:12], f"git:{info.sha}", bool(_COMMIT.match(revision or "")), details)
+            commit = self._info(name, revision, expand=["sha"]).sha
+        details = {"identity": f"hf {os.environ.get('HF_ENDPOINT', '')} {name}"}
+        return Revision(ref, commit[:12], f"git:{commit}", bool(_COMMIT.match(revision or "")), details)
 
     def pull(self, revision: Revision, into: Path) -> None:
         """Download what serving needs of that commit."""
@@ -122,7 +122,8 @@ def _parsed(ref: ModelRef) -> tuple[str, str | None]:
 
 @contextmanager
 def _translated(ref: ModelRef) -> Iterator[None]:
-    errors = huggingface_hub.errors
+    from huggingface_hub import errors  # reads the environment, which is complete only now
+
     try:
         yield
     except errors.GatedRepoError as error:

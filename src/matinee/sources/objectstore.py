@@ -74,7 +74,7 @@ class ObjectStoreSource:
         objects: dict[str, dict[str, Any]] = {}
         for key, info in files.find(root, detail=True).items():
             if info["type"] == "file" and not key.endswith("/"):
-                objects[key.removeprefix(root).lstrip("/") or key.rpartition("/")[2]] = info
+                objects[key.rpartition("/")[2] if key == root else key.removeprefix(f"{root}/")] = info
         if not objects:
             raise RevisionNotFound(f"{ref}: there is no object of that name, and none below it")
         if len(objects) > self._options.max_files:
