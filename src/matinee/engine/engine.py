@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import urandom
 from time import monotonic
 from typing import cast
-from uuid import uuid4
 
 from matinee.core.errors import DeadlineExceeded, InvalidRequest, ShuttingDown
 from matinee.core.events import Observe, Predicted
@@ -88,8 +88,10 @@ class Engine:
             ask = Ask(len(texts), started + seconds, self._loop)
             try:
                 cached = self._enter(ask, texts, overflow, started)
-                async with asyncio.timeout(seconds):
-                    await ask.future
+                if not ask.future.done():
+                    async with asyncio.timeout(seconds):
+                        await ask.future
+                ask.future.result()  # answered at once: no timer, no turn of the event loop
             except TimeoutError:
                 raise DeadlineExceeded(f"no answer within {seconds:g} seconds; the work was dropped") from None
             finally:
@@ -145,7 +147,7 @@ class Engine:
     def _prediction(self, reply: Reply) -> Prediction:
         scores = reply.answer.scores
         return Prediction(
-            id=uuid4().hex,
+            id=urandom(16).hex(),
             label=self._labels[scores.index(max(scores))],
             scores=dict(zip(self._labels, scores, strict=True)),
             tokens=reply.tokens,
