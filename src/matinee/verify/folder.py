@@ -47,7 +47,7 @@ def scan(folder: Path, policy: Policy) -> Listing:
 
 
 def printable(name: str) -> str:
-    """A file's name, short and safe to print."""
+    """A name from a file, short and safe to print."""
     return name if name.isprintable() and len(name) <= 120 else ascii(name[:120])
 
 

@@ -36,7 +36,7 @@ class Candidate:
 def infer(listing: Listing, kinds: Mapping[str, Kind], reference: ModelRef, policy: Policy) -> Manifest:
     """The manifest that the files amount to; raises `ModelRejected` naming the setting that would help."""
     candidate = _choose(candidates(listing, kinds, policy), policy)
-    labels = policy.labels or candidate.labels
+    labels = candidate.labels or policy.labels  # LABELS replaces the model's own later, and has to be as many
     if candidate.needs_labels and not labels:
         raise ModelRejected([f"{candidate.what} does not say its labels: set LABELS to their names, in order"])
     return Manifest(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from matinee.verify.folder import Listing
+from matinee.verify.folder import Listing, printable
 from matinee.verify.pickle_machine import follow
 from matinee.verify.pickle_names import CALLS, CLASSES, REFERENCES, VALUES
 from matinee.verify.pickle_symbols import Made, Name
@@ -46,7 +46,7 @@ class _Judge:
         dotted = name.dotted
         self.names.add(dotted)
         if not (dotted in CLASSES or dotted in CALLS or dotted in REFERENCES or dotted in self._extra):
-            self.reasons.append(f"refers to {_shown(dotted)}, which is not on the list of allowed names")
+            self.reasons.append(f"refers to {printable(dotted)}, which is not on the list of allowed names")
 
     def call(self, made: Made) -> bool:
         dotted = made.name.dotted
@@ -65,7 +65,3 @@ class _Judge:
 def _is_new(made: Made) -> bool:
     """An object of a listed class comes to life empty, and gets its attributes afterwards."""
     return made.name.dotted in CLASSES and made.how == "NEWOBJ" and made.arguments == ()
-
-
-def _shown(dotted: str) -> str:
-    return dotted if dotted.isprintable() and len(dotted) <= 120 else ascii(dotted[:120])

@@ -5,7 +5,7 @@ from typing import Any
 
 from matinee.verify.archives import check_zip, read_member, zip_names
 from matinee.verify.arrays import check_npy_member
-from matinee.verify.folder import Listing
+from matinee.verify.folder import Listing, printable
 from matinee.verify.pickle_names import CALLS, CLASSES, REFERENCES
 from matinee.verify.policy import Policy
 from matinee.verify.report import Broken, Findings
@@ -76,5 +76,6 @@ class _SchemaReader:
         dotted = f"{module}.{name}"
         self.names.add(dotted)
         if dotted not in _ALLOWED.get(loader, frozenset()) and not (dotted in self._extra and loader in _ALLOWED):
-            shown = ascii(f"{dotted} ({loader})"[:120]).strip("'")
-            self.reasons.append(f"refers to {shown}, which is not on the list of allowed names")
+            self.reasons.append(
+                f"refers to {printable(dotted)} ({printable(loader)}), which is not on the list of allowed names"
+            )

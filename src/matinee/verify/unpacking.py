@@ -42,10 +42,10 @@ class Unpacked:
     """The unpacked content of `path` as a stream; `limit` bounds its length in bytes."""
 
     def __init__(self, path: Path, limit: int) -> None:
+        with path.open("rb") as file:
+            self._stream = _decompressor(compression(file.read(16)))
         self._file = path.open("rb")
         self._limit = limit
-        self._stream = self._decompressor(compression(self._file.read(16)))
-        self._file.seek(0)
         self._ready = b""
         self._next = 0
         self._taken = 0
@@ -87,17 +87,6 @@ class Unpacked:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decompressor(self, found: str) -> _Decompressor | None:
-        if found in {"zlib", "gzip"}:
-            return _Inflate(zlib.MAX_WBITS | (16 if found == "gzip" else 0))
-        if found == "bz2":
-            return bz2.BZ2Decompressor()
-        if found in {"xz", "lzma"}:
-            return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)
-        if found:
-            raise Broken(f"is compressed with {found}, which is not supported: save it again with zlib")
-        return None
-
     def _refill(self, size: int) -> None:
         """Drop what was read and make at least `size` bytes ready, if there are as many."""
         pieces = [self._ready[self._next :]]
@@ -127,6 +116,18 @@ class Unpacked:
             if not packed and stream.needs_input and not stream.eof:
                 raise Broken("has compressed data that ends too early")
         return b""
+
+
+def _decompressor(found: str) -> _Decompressor | None:
+    if found in {"zlib", "gzip"}:
+        return _Inflate(zlib.MAX_WBITS | (16 if found == "gzip" else 0))
+    if found == "bz2":
+        return bz2.BZ2Decompressor()
+    if found in {"xz", "lzma"}:
+        return lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)
+    if found:
+        raise Broken(f"is compressed with {found}, which is not supported: save it again with zlib")
+    return None
 
 
 class _Inflate:
