@@ -1,75 +1,155 @@
-"""`matinee train linear | transformer`: make a model from a data set."""
+"""`matinee train linear | transformer | cascade` makes a model from a data set; `matinee evaluate` measures any."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from matinee.rollout import Opened
+    from matinee.train.reviews import Dataset
+
+Data = Annotated[
+    str, typer.Option(help="aclImdb_v1.tar.gz, its folder, a folder of Parquet files, or imdb to download it.")
+]
+Out = Annotated[Path, typer.Option(help="Folder that becomes the bundle.")]
+Seed = Annotated[int, typer.Option(help="Of the split by film, and of whatever the recipe draws.")]
 
 train = typer.Typer(name="train", help="Train a model and write its bundle.", no_args_is_help=True)
 
 
-@train.callback()
-def _root() -> None:
-    pass
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.add_typer(train)
+    app.command()(evaluate)
 
 
 @train.command()
-def linear(
-    data: Annotated[Path, typer.Option(help="Folder, archive or Parquet files of the data set.")],
-    out: Annotated[Path, typer.Option(help="Folder that becomes the bundle.")],
-    seed: Annotated[int, typer.Option(help="Of the split by film.")] = 0,
-) -> None:
-    """Train the linear model: minutes, no random numbers, the same bytes every time."""
-    from matinee.train.dataset import read_dataset
-    from matinee.train.linear import train_linear
+def linear(data: Data, out: Out, seed: Seed = 0) -> None:
+    """Train the linear model: half a minute, no random numbers, the same bytes every time."""
+    with _extra_named():
+        from matinee.train.linear import train_linear
 
-    manifest = train_linear(read_dataset(data), out, seed=seed)
-    typer.echo(f"{out}: {manifest.metrics['test']['accuracy']:.2%} of the test reviews")
+    _say(out, train_linear(_read(data), out, seed=seed).metrics)
 
 
 @train.command()
 def transformer(
-    data: Annotated[Path, typer.Option(help="Folder, archive or Parquet files of the data set.")],
-    out: Annotated[Path, typer.Option(help="Folder that becomes the bundle.")],
+    data: Data,
+    out: Out,
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; the same command goes on from there.")],
     teacher: Annotated[
         Path | None, typer.Option(help="Folder of a linear bundle that helps to label more reviews; default: none.")
     ] = None,
     base: Annotated[str, typer.Option(help="minilm, a folder, or a name on the Hugging Face Hub.")] = "minilm",
     unlabelled: Annotated[int, typer.Option(help="How many reviews the teacher labels.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of the split, the windows and the order.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Train a small encoder in two stages, and write it as an int8 ONNX graph."""
-    from matinee.train.dataset import read_dataset
-    from matinee.train.transformer import Plan, train_transformer
-    from matinee.train.transformer_bundle import write_transformer
+    with _extra_named():
+        from matinee.train.transformer import Plan, train_transformer
+        from matinee.train.transformer_bundle import write_transformer
 
-    dataset = read_dataset(data)
+    dataset = _read(data)
     plan = Plan(base=base, work=work, teacher=teacher, unlabelled=unlabelled, seed=seed)
-    manifest = write_transformer(train_transformer(dataset, plan), dataset, plan, out, _open)
-    typer.echo(f"{out}: {manifest.metrics['test']['accuracy']:.2%} of the test reviews")
+    _say(out, write_transformer(train_transformer(dataset, plan), dataset, plan, out, _open).metrics)
 
 
 @train.command()
 def cascade(
-    data: Annotated[Path, typer.Option(help="Folder, archive or Parquet files of the data set.")],
-    out: Annotated[Path, typer.Option(help="Folder that becomes the bundle.")],
+    data: Data,
+    out: Out,
     quick: Annotated[str, typer.Option(help="Reference of the model that answers when it is sure.")],
     full: Annotated[str, typer.Option(help="Reference of the model that joins it otherwise.")],
-    seed: Annotated[int, typer.Option(help="Of the split by film: the members' own.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Put two models together: fit the threshold and the weights on held-out films."""
     from matinee.train.cascade import train_cascade
+
+    _say(out, train_cascade(_read(data), quick, full, out, _open, seed).metrics)
+
+
+def evaluate(
+    data: Annotated[
+        str,
+        typer.Argument(help="CSV, JSON Lines or Parquet with labels, or what train reads: its test part."),
+    ],
+    model: Annotated[str | None, typer.Option(help="Reference of the model; default: the setting MODEL.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Default: text, or the only one.")] = None,
+    label_column: Annotated[str, typer.Option(help="Holds the labels' names, beginnings or numbers.")] = "label",
+    overflow: Annotated[str | None, typer.Option(help="window, truncate or error; default: the model's own.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure a model: accuracy, AUC, log loss, calibration error, confusion, accuracy by length."""
+    import json
+
+    from rich.console import Console
+
+    from matinee.train.evaluate import evaluate as run
+    from matinee.train.evaluate import render
+
+    opened = _open(model, overflow)
+    texts, labels = _labelled(data, text_column, label_column, opened.classifier.labels)
+    document = run(opened, texts, labels)
+    opened.classifier.close()
+    if json_output:
+        typer.echo(json.dumps(document))
+    else:
+        Console().print(render(document))
+
+
+def _labelled(
+    data: str, text_column: str | None, label_column: str, labels: tuple[str, ...]
+) -> "tuple[list[str], NDArray[np.int64]]":
+    """Texts and label indices of a file of rows, or of the test part of the data set."""
+    from matinee.train.evaluate import index_labels
+
+    if Path(data).suffix not in (".csv", ".jsonl", ".ndjson", ".parquet"):
+        dataset = _read(data)
+        return dataset.test.texts, index_labels([dataset.labels[i] for i in dataset.test.labels], labels)
+    from matinee.cli.score import open_reader
+    from matinee.score import InvalidInput, format_of
+    from matinee.score.rows import Reject
+
+    texts, names = [], []
+    with open_reader(data, format_of(data, None, "DATA"), text_column) as reader:
+        for row in reader.rows():
+            if isinstance(row, Reject):
+                raise InvalidInput(f"DATA: row {row.number}: {row.reason}")
+            if label_column not in row.fields:
+                raise InvalidInput(f"--label-column: there is no column {label_column} in {', '.join(row.fields)}")
+            texts.append(row.text)
+            names.append(str(row.fields[label_column]))
+    return texts, index_labels(names, labels)
+
+
+@contextmanager
+def _extra_named() -> Iterator[None]:
+    from matinee.core.errors import MissingExtra
+
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtra(f"training ({error.name})", "train") from None
+
+
+def _say(out: Path, metrics: Mapping[str, Any]) -> None:
+    typer.echo(f"{out}: right on {metrics['test']['accuracy']:.2%} of the test reviews")
+
+
+def _read(data: str) -> "Dataset":
+    from matinee.settings import load_settings
     from matinee.train.dataset import read_dataset
 
-    manifest = train_cascade(read_dataset(data), quick, full, out, _open, seed)
-    typer.echo(f"{out}: {manifest.metrics['test']['accuracy']:.2%} of the test reviews")
+    return read_dataset(data, load_settings().cache_dir.expanduser() / "data")
 
 
-def _open(reference: str) -> "Opened":
+def _open(reference: str | None, overflow: str | None = None) -> "Opened":
     """Open a model as the settings say."""
     from matinee.app import create_stages
     from matinee.core.events import Event
@@ -80,9 +160,6 @@ def _open(reference: str) -> "Opened":
     def ignore(_event: Event) -> None:
         """Nobody is served, so that nobody listens."""
 
-    return open_model("default", ModelRef.parse(reference), create_stages(load_settings(), ignore))
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.add_typer(train)
+    settings = load_settings({"model": reference, "overflow": overflow})
+    name, reference = next(iter(settings.references().items()))
+    return open_model(name, ModelRef.parse(reference), create_stages(settings, ignore))

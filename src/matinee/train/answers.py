@@ -35,9 +35,7 @@ def raw_outputs(
     return [(each, outputs[owners[i] : owners[i + 1]]) for i, each in enumerate(encoded)]
 
 
-def answer(
-    classifier: Classifier, texts: Sequence[str], title: str, overflow: Overflow | None = None
-) -> list[Answer]:
+def answer(classifier: Classifier, texts: Sequence[str], title: str, overflow: Overflow | None = None) -> list[Answer]:
     """The classifier's answers, in the order of the texts."""
     return [
         each.answer or classifier.finish(each, outputs)

@@ -58,9 +58,7 @@ def _without_markup(tokenizer: Tokenizer) -> Tokenizer:
     """Let the tokenizer read `<br />` as a space, and neither cut nor pad: windows are the caller's business."""
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Replace(Regex(r"<br\s*/?>"), " "), tokenizer.normalizer]
-    )
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(Regex(r"<br\s*/?>"), " "), tokenizer.normalizer])
     return tokenizer
 
 

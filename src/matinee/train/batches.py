@@ -33,8 +33,8 @@ def plan_epoch(lengths: NDArray[np.int64], *, window: int, budget: int, rng: np.
     for first in range(0, len(order), pool):
         rows = order[first : first + pool]
         rows = rows[np.argsort(sizes[rows], kind="stable")]
-        for group in group_by_length(rows, sizes, budget):
-            batches.append(Batch(group, starts[group], starts[group] + sizes[group]))
+        groups = group_by_length(rows, sizes, budget)
+        batches += [Batch(group, starts[group], starts[group] + sizes[group]) for group in groups]
     return [batches[i] for i in rng.permutation(len(batches))]
 
 

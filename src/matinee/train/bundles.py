@@ -1,7 +1,6 @@
 """Write a bundle: its files, `matinee.json` with their digests, and `card.md`, all at once or not at all."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -30,8 +29,8 @@ def write_bundle(
         (fresh / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
         (fresh / CARD_NAME).write_text(card(manifest), encoding="utf-8")
         if folder.exists():
-            os.replace(folder, Path(name) / "old")
-        os.replace(fresh, folder)
+            folder.replace(Path(name) / "old")
+        fresh.replace(folder)
     return manifest
 
 
@@ -40,7 +39,7 @@ def rewrite(folder: Path, manifest: Manifest, card: str) -> None:
     for name, content in ((MANIFEST_NAME, manifest.to_json()), (CARD_NAME, card)):
         partial = folder / f".{name}.partial"
         partial.write_text(content, encoding="utf-8")
-        os.replace(partial, folder / name)
+        partial.replace(folder / name)
 
 
 def read_manifest(folder: Path) -> Manifest:

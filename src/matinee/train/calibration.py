@@ -12,7 +12,8 @@ Array = NDArray[np.floating[Any]]
 def softmax(logits: Array) -> NDArray[np.float64]:
     """Probabilities [n, labels]."""
     exponents = np.exp(np.asarray(logits, dtype=np.float64) - logits.max(axis=1, keepdims=True))
-    return exponents / exponents.sum(axis=1, keepdims=True)
+    probabilities: NDArray[np.float64] = exponents / exponents.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def log_loss(logits: Array, labels: NDArray[np.int64]) -> float:
@@ -43,7 +44,8 @@ class Fusion:
 
     def __call__(self, quick: Array, full: Array) -> NDArray[np.float64]:
         """Fuse logits [n, labels] of the two models."""
-        return self.quick * np.asarray(quick, np.float64) + self.full * full + np.array(self.bias)
+        fused: NDArray[np.float64] = self.quick * np.asarray(quick, np.float64) + self.full * full + np.array(self.bias)
+        return fused
 
 
 def fit_fusion(quick: Array, full: Array, labels: NDArray[np.int64]) -> Fusion:

@@ -18,10 +18,11 @@ from matinee.train.answers import OpenModel, answer, scores_of
 from matinee.train.bundles import write_bundle
 from matinee.train.calibration import Array, Fusion, fit_fusion, log_loss, softmax
 from matinee.train.card import render_card, table
-from matinee.train.dataset import Dataset, split
+from matinee.train.dataset import split
 from matinee.train.examples import examples
 from matinee.train.lineage import lineage
 from matinee.train.metrics import measure
+from matinee.train.reviews import Dataset
 
 _THRESHOLDS = (0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
 _SMALLEST = 1e-30
@@ -73,9 +74,7 @@ class Rule:
         return sure
 
 
-def train_cascade(
-    dataset: Dataset, quick: str, full: str, out: Path, open_model: OpenModel, seed: int = 0
-) -> Manifest:
+def train_cascade(dataset: Dataset, quick: str, full: str, out: Path, open_model: OpenModel, seed: int = 0) -> Manifest:
     """Fit the pair of the two references on held-out films, measure it on the test reviews, write the bundle.
 
     The bundle is a manifest and a card; the members stay where they are, and are named by reference and digest.

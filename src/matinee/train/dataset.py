@@ -1,4 +1,4 @@
-"""Reviews with labels and films, from Parquet files with the columns of the Large Movie Review Dataset.
+"""Reviews with labels and films: read in whatever form they come, then split by film.
 
 Two rules keep the figures honest: films are the unit of every split (reviews of one film resemble each other), and a
 text that the test split has, in any spelling, never trains.
@@ -6,43 +6,18 @@ text that the test split has, in any spelling, never trains.
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+from matinee.core.errors import MissingExtra
+from matinee.train.imdb import ARCHIVE, PARTS, NotTheDataset, read_archive, read_folder
+from matinee.train.reviews import Dataset, Reviews
 
 LABELS = ("negative", "positive")
+DOWNLOAD = "imdb"  # instead of a path: download the archive
 _SENTIMENTS = {"neg": 0, "pos": 1}
-
-
-@dataclass(frozen=True)
-class Reviews:
-    """Texts with a label index each (-1: none) and the group (film) that each is about."""
-
-    texts: list[str]
-    labels: NDArray[np.int64]
-    groups: list[str]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def take(self, rows: Iterable[int]) -> "Reviews":
-        """The given rows, in the given order."""
-        index = np.fromiter(rows, dtype=np.int64)
-        return Reviews([self.texts[i] for i in index], self.labels[index], [self.groups[i] for i in index])
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The three parts of the corpus, and a digest of what was in them: `sha256:…`, independent of file format."""
-
-    train: Reviews
-    test: Reviews
-    unlabelled: Reviews
-    labels: tuple[str, ...]
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -54,10 +29,22 @@ class Split:
     unlabelled: Reviews
 
 
-def read_dataset(folder: Path) -> Dataset:
-    """Read ``train.parquet``, ``test.parquet`` and ``unsup.parquet`` from a folder."""
-    train, test, unlabelled = (_read_parquet(folder / f"{name}.parquet") for name in ("train", "test", "unsup"))
-    return Dataset(train, test, unlabelled, LABELS, _digest(train, test, unlabelled))
+def read_dataset(source: str, cache: Path) -> Dataset:
+    """Read the word `imdb` (downloaded into ``cache``), the archive, its folder, or a folder of Parquet files.
+
+    The Parquet files are `train`, `test` and `unsup`, with the columns `text`, `sentiment` (`neg`, `pos`) and `movie`.
+    Raises `NotTheDataset` if there is nothing of the kind, `MissingExtra` if Parquet cannot be read here.
+    """
+    path = ARCHIVE.fetch(cache / "aclImdb_v1.tar.gz") if source == DOWNLOAD else Path(source).expanduser()
+    if path.is_file():
+        parts = read_archive(path)
+    elif (path / "train.parquet").is_file():
+        parts = {part: _read_parquet(path / f"{part}.parquet") for part in PARTS}
+    elif path.is_dir():
+        parts = read_folder(path)
+    else:
+        raise NotTheDataset(f"--data: {source} does not exist; name the archive, a folder, or imdb to download it")
+    return Dataset(parts["train"], parts["test"], parts["unsup"], LABELS, digest(*parts.values()))
 
 
 def split(dataset: Dataset, *, fraction: float = 0.1, seed: int = 0) -> Split:
@@ -65,29 +52,45 @@ def split(dataset: Dataset, *, fraction: float = 0.1, seed: int = 0) -> Split:
 
     A film's side depends on its id and the seed alone, so that every recipe sees the same split.
     """
-    test_films, seen = set(dataset.test.groups), {normalize(text) for text in dataset.test.texts}
-    heldout: list[int] = []
-    fit: list[int] = []
-    train = dataset.train
-    is_heldout = [_position(seed, film) < fraction for film in train.groups]
-    for rows, side in ((heldout, True), (fit, False)):
-        for row, text in enumerate(train.texts):
-            key = normalize(text)
-            if is_heldout[row] is side and key not in seen and train.groups[row] not in test_films:
-                seen.add(key)
-                rows.append(row)
-    unlabelled: list[int] = []
-    for row, text in enumerate(dataset.unlabelled.texts):
-        key = normalize(text)
-        if key not in seen:
-            seen.add(key)
-            unlabelled.append(row)
-    return Split(train.take(fit), train.take(heldout), dataset.unlabelled.take(unlabelled))
+    train, test_films = dataset.train, set(dataset.test.groups) - {""}
+    seen = {normalize(text) for text in dataset.test.texts}
+    is_heldout = [
+        _position(seed, film or text) < fraction for film, text in zip(train.groups, train.texts, strict=True)
+    ]
+
+    def side(*, heldout: bool) -> Reviews:
+        wanted = [i for i, film in enumerate(train.groups) if is_heldout[i] is heldout and film not in test_films]
+        return train.take(_unseen(train, wanted, seen))
+
+    heldout, fit = side(heldout=True), side(heldout=False)
+    rest = dataset.unlabelled
+    return Split(fit, heldout, rest.take(_unseen(rest, list(range(len(rest))), seen)))
 
 
 def normalize(text: str) -> str:
     """Letters and digits only, in lower case: texts that differ in markup, spacing or punctuation become equal."""
     return re.sub(r"[\W_]+", "", text.replace("<br />", " ").lower())
+
+
+def digest(*parts: Reviews) -> str:
+    """A SHA-256 over labels and texts of every part, independent of order and file format."""
+    total = hashlib.sha256()
+    for part in parts:
+        rows = zip(part.labels.tolist(), part.texts, strict=True)
+        hashes = sorted(hashlib.sha256(f"{label}\0{text}".encode()).digest() for label, text in rows)
+        total.update(hashlib.sha256(b"".join(hashes)).digest())
+    return f"sha256:{total.hexdigest()}"
+
+
+def _unseen(reviews: Reviews, rows: list[int], seen: set[str]) -> list[int]:
+    """Those of ``rows`` whose text was not seen before; it is from now on."""
+    kept = []
+    for row in rows:
+        key = normalize(reviews.texts[row])
+        if key not in seen:
+            seen.add(key)
+            kept.append(row)
+    return kept
 
 
 def _position(seed: int, film: str) -> float:
@@ -96,22 +99,12 @@ def _position(seed: int, film: str) -> float:
 
 
 def _read_parquet(path: Path) -> Reviews:
-    from pyarrow import parquet
-
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("reading Parquet", "train") from None
     columns = parquet.read_table(path).to_pydict()
     texts: list[str] = columns["text"]
     nothing = [""] * len(texts)
     labels = np.array([_SENTIMENTS.get(name, -1) for name in columns.get("sentiment", nothing)], dtype=np.int64)
     return Reviews(texts, labels, columns.get("movie", nothing))
-
-
-def _digest(*parts: Reviews) -> str:
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(_rows_digest(part.texts, part.labels.tolist()))
-    return f"sha256:{total.hexdigest()}"
-
-
-def _rows_digest(texts: Sequence[str], labels: Sequence[int]) -> bytes:
-    rows = sorted(hashlib.sha256(f"{label}\0{text}".encode()).digest() for text, label in zip(texts, labels, strict=True))
-    return hashlib.sha256(b"".join(rows)).digest()

@@ -47,7 +47,7 @@ class Layer(nn.Module):
     def forward(self, states: Tensor, mask: Tensor, *, first_only: bool) -> Tensor:
         """Map ``states`` [batch, seq, hidden] to the same shape, or to [batch, 1, hidden] if ``first_only``.
 
-        ``mask`` [batch, 1, 1, seq] is added to the attention scores: 0 for a token, a large negative number for padding.
+        ``mask`` [batch, 1, 1, seq] is added to the attention scores: 0 for a token, very negative for padding.
         """
         batch, length, hidden = states.shape
         if first_only:

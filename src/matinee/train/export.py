@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from matinee.train.encoder import Encoder, Layer
 
 _OPSET = 17  # the first with LayerNormalization
+_IR = 8  # of the same age
 _MASKED = -30_000.0  # small enough to vanish in a softmax, large enough for half precision
 
 
@@ -34,7 +35,9 @@ def to_onnx(encoder: Encoder, *, quantize: bool = True) -> onnx.ModelProto:
         states = _layer(graph, layer, states, mask, first_only=last)
     first = graph.node("Squeeze", states, graph.ints(1))
     graph.nodes.append(
-        helper.make_node("Gemm", [first, *_tensors(graph, encoder.head.weight, encoder.head.bias)], ["logits"], transB=1)
+        helper.make_node(
+            "Gemm", [first, *_tensors(graph, encoder.head.weight, encoder.head.bias)], ["logits"], transB=1
+        )
     )
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "seq"])
@@ -42,7 +45,9 @@ def to_onnx(encoder: Encoder, *, quantize: bool = True) -> onnx.ModelProto:
     ]
     outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", shape.num_labels])]
     proto = helper.make_graph(graph.nodes, "matinee", inputs, outputs, graph.initializers)
-    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="matinee", ir_version=8)
+    model = helper.make_model(
+        proto, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="matinee", ir_version=8
+    )
     onnx.checker.check_model(model)
     return model
 
@@ -121,7 +126,9 @@ def _layer(graph: _Graph, layer: Layer, states: str, mask: str, *, first_only: b
     heads = []
     for part, source in enumerate((residual, states, states)):
         rows = slice(part * hidden, (part + 1) * hidden)
-        split = graph.node("Reshape", graph.linear(source, weight[rows], bias[rows]), graph.ints(0, 0, layer.heads, size))
+        split = graph.node(
+            "Reshape", graph.linear(source, weight[rows], bias[rows]), graph.ints(0, 0, layer.heads, size)
+        )
         heads.append(graph.node("Transpose", split, perm=[0, 2, 3, 1] if part == 1 else [0, 2, 1, 3]))
     scores = graph.node("Add", graph.node("MatMul", heads[0], heads[1]), mask)
     mixed = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), heads[2])

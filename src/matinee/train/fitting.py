@@ -1,6 +1,5 @@
 """The training loop of the encoder: bfloat16 arithmetic on float32 weights, AdamW, and checkpoints to go on from."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +68,11 @@ class Trainer:
         self.learning = _learning(self.model)
         heads = {id(p) for p in self.model.head.parameters()}
         groups = [
-            {"params": [master], "factor": _HEAD_RATE if id(p) in heads else 1.0, "weight_decay": _WEIGHT_DECAY * (p.ndim > 1)}
+            {
+                "params": [master],
+                "factor": _HEAD_RATE if id(p) in heads else 1.0,
+                "weight_decay": _WEIGHT_DECAY * (p.ndim > 1),
+            }
             for p, master in zip(self.learning, self.masters, strict=True)
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=stage.learning_rate, fused=True)
@@ -90,7 +93,8 @@ class Trainer:
             for parameter, master in zip(self.learning, self.masters, strict=True):
                 parameter.copy_(master)
         self.encoder.load_state_dict(self.frozen, strict=False)
-        return self.encoder.requires_grad_(requires_grad=True)
+        self.encoder.requires_grad_(requires_grad=True)
+        return self.encoder
 
     def _loop(self, batches: Sequence[Batch], step: int, tokens: Tokens, targets: torch.Tensor) -> None:
         rows = sum(len(batch.rows) for batch in batches) / max(1, len(batches))
@@ -108,7 +112,11 @@ class Trainer:
 
     def _step(self, batch: Batch, done: float, tokens: Tokens, targets: torch.Tensor, mean_rows: float) -> float:
         ids, mask = pack(
-            tokens, batch, first=self.special.first, last=self.special.last, limit=self.model.shape.max_position_embeddings
+            tokens,
+            batch,
+            first=self.special.first,
+            last=self.special.last,
+            limit=self.model.shape.max_position_embeddings,
         )
         logits = self.model(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
         target = targets[torch.from_numpy(batch.rows).to(self.device)]
@@ -127,7 +135,7 @@ class Trainer:
             group["lr"] = rate * group["factor"]
         self.optimizer.step()
         with torch.no_grad():
-            torch._foreach_copy_(self.learning, self.masters)  # noqa: SLF001 - one call for all of them
+            torch._foreach_copy_(self.learning, self.masters)
 
     def _save(self, step: int) -> None:
         state = {"step": step, "masters": self.masters, "optimizer": self.optimizer.state_dict()}
@@ -153,4 +161,4 @@ def save_atomically(state: object, path: Path) -> None:
     """Write beside ``path``, then rename: a kill leaves the old file or the new one, never half of one."""
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
-    os.replace(partial, path)
+    partial.replace(path)

@@ -24,7 +24,14 @@ def lineage(data_digest: str, seed: int, packages: Sequence[str], **details: Any
 
 def code_commit() -> str:
     """The commit of the checkout that this code runs from; empty outside of one."""
-    command = ["git", "-C", str(Path(__file__).parent), "log", "-1", "--format=%H"]  # of the branch as it is checked out
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "log",
+        "-1",
+        "--format=%H",
+    ]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
     except (OSError, subprocess.CalledProcessError):

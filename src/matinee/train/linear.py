@@ -18,10 +18,11 @@ from matinee.flavors import LinearModel, fingerprint, save_linear, split_words
 from matinee.train.bundles import write_bundle
 from matinee.train.calibration import fit_temperature, softmax
 from matinee.train.card import render_card
-from matinee.train.dataset import Dataset, Reviews, split
+from matinee.train.dataset import split
 from matinee.train.examples import examples
 from matinee.train.lineage import lineage
 from matinee.train.metrics import measure
+from matinee.train.reviews import Dataset, Reviews
 
 LINEAR_FILE = "model.safetensors"
 _PURPOSE = """\

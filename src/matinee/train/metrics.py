@@ -41,8 +41,8 @@ class Metrics:
         document = asdict(self)
         for key in ("accuracy", "auc", "log_loss", "ece"):
             document[key] = round(document[key], 5)
-        for bucket in document["by_length"]:
-            bucket["accuracy"] = round(bucket["accuracy"], 5)
+        document["confusion"] = [list(row) for row in self.confusion]
+        document["by_length"] = [asdict(bucket) | {"accuracy": round(bucket.accuracy, 5)} for bucket in self.by_length]
         return document
 
 
@@ -68,7 +68,7 @@ def measure(scores: NDArray[np.floating[Any]], labels: NDArray[np.int64], texts:
     )
 
 
-def area_under_curve(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+def area_under_curve(values: NDArray[np.floating[Any]], positive: NDArray[np.bool_]) -> float:
     """Probability that a positive one is above a negative one, ties counting half; 0.5 if one side is empty."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
@@ -79,7 +79,7 @@ def area_under_curve(values: NDArray[np.float64], positive: NDArray[np.bool_]) -
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+def calibration_error(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> float:
     """Mean distance between confidence and accuracy over equal bins of the confidence, weighted by their texts."""
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = np.bincount(bins, weights=confidence - right, minlength=_BINS)

@@ -26,7 +26,6 @@ def ends_of(tokens: Tokens, window: int) -> list[NDArray[np.int32]]:
     ]
 
 
-@torch.no_grad()
 def score(encoder: Encoder, tokens: Tokens, special: SpecialTokens, title: str) -> NDArray[np.float32]:
     """Return logits, float32 [sequences, labels]; no sequence may be longer than the encoder's positions."""
     device, dtype = pick_device()
@@ -40,7 +39,8 @@ def score(encoder: Encoder, tokens: Tokens, special: SpecialTokens, title: str) 
             ids, mask = pack(
                 tokens, batch, first=special.first, last=special.last, limit=model.shape.max_position_embeddings
             )
-            part = model(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+            with torch.no_grad():
+                part = model(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
             logits[rows] = part.float().cpu().numpy()
             done += len(rows)
             report(done)

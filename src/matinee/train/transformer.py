@@ -1,8 +1,9 @@
 """Train a small encoder in two stages: a pass over short windows of the labelled films, then one over longer windows.
 
-With a teacher, the second stage also reads reviews that nobody labelled. Self-training (Xie et al., "Self-training with Noisy Student", 2020): the teacher is the sum of the first stage's logits
-and the linear model's, with weights fitted on held-out films; the two err differently, so that the student learns from
-a better model than either. Everything between the stages is kept in the work folder: the same command goes on.
+With a teacher, the second stage also reads reviews that nobody labelled: self-training (Xie et al., "Self-training with
+Noisy Student", 2020). The teacher is the sum of the first stage's logits and the linear model's, with weights fitted on
+held-out films; the two err differently, so that the student learns from a better model than either. Whatever is done is
+kept in the work folder: the same command goes on from there.
 """
 
 from collections.abc import Sequence
@@ -18,16 +19,21 @@ from tokenizers import Tokenizer
 from matinee.flavors import load_linear
 from matinee.train.base import load_base
 from matinee.train.calibration import fit_fusion, softmax
-from matinee.train.dataset import Dataset, Reviews, Split, split
+from matinee.train.dataset import Split, split
 from matinee.train.encoder import Encoder
 from matinee.train.fitting import SpecialTokens, Stage, Trainer, save_atomically
 from matinee.train.linear import LINEAR_FILE
+from matinee.train.reviews import Dataset, Reviews
 from matinee.train.scoring import ends_of, score
 
 FloatArray = NDArray[np.float32]
 _SMOOTHING = 0.05  # of a person's label, spread over the other labels
 _SURE = 0.75  # least probability with which the teacher's label is taken
 _TOKENIZE_ROWS = 2048
+
+
+FIRST = Stage("first", window=256, learning_rate=1.5e-4, stop=0.84)
+SECOND = Stage("second", window=384, learning_rate=1e-4, frozen=2)
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,8 @@ class Plan:
     base: str
     work: Path
     teacher: Path | None = None
-    first: Stage = Stage("first", window=256, learning_rate=1.5e-4, stop=0.84)
-    second: Stage = Stage("second", window=384, learning_rate=1e-4, frozen=2)
+    first: Stage = FIRST
+    second: Stage = SECOND
     unlabelled: int = 10_000
     seed: int = 0
 

@@ -5,7 +5,7 @@ Everything is measured on the exported graph, through the classifier that will s
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from matinee.train.answers import OpenModel, answer, raw_outputs, scores_of
 from matinee.train.bundles import copy_files, measure_files, rewrite, write_bundle
 from matinee.train.calibration import fit_temperature, log_loss
 from matinee.train.card import render_card, table
-from matinee.train.dataset import Dataset, Reviews
 from matinee.train.examples import examples
 from matinee.train.lineage import lineage
 from matinee.train.metrics import measure
+from matinee.train.reviews import Dataset, Reviews
 from matinee.train.transformer import Plan, Trained
 
 GRAPH_FILE, TOKENIZER_FILE = "model.onnx", "tokenizer.json"
@@ -30,9 +30,9 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "openvino", "numpy")
 _CUTS = ((256, 32), (256, 64), (384, 64), (512, 64))  # window and overlap, in tokens
 _POOLINGS = ("mean", "weighted", "max", "first")
 _PURPOSE = """\
-Decides whether a film review is positive or negative: a BERT-shaped encoder of six layers, fine-tuned on the Large Movie
-Review Dataset. Weights are int8, arithmetic is whatever the runtime does best; the last layer computes only the token
-that the classifier reads. English only; it has seen nothing but film reviews."""
+Decides whether a film review is positive or negative: a BERT-shaped encoder of six layers, fine-tuned on the Large
+Movie Review Dataset. Weights are int8, arithmetic is whatever the runtime does best; the last layer computes only the
+token that the classifier reads. English only; it has seen nothing but film reviews."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,7 @@ def write_transformer(trained: Trained, dataset: Dataset, plan: Plan, out: Path,
     )
 
 
-def choose_windows(
-    candidate: Path, manifest: Manifest, heldout: Reviews, open_model: OpenModel
-) -> list[Choice]:
+def choose_windows(candidate: Path, manifest: Manifest, heldout: Reviews, open_model: OpenModel) -> list[Choice]:
     """Try every window, overlap and pooling; one pass over the texts for each window and overlap."""
     choices: list[Choice] = []
     for size, overlap in _CUTS:
@@ -144,10 +142,8 @@ def _figures(classifier: Classifier, reviews: Reviews, title: str) -> dict[str, 
 
 
 def _lineage(dataset: Dataset, plan: Plan, trained: Trained) -> dict[str, Any]:
-    stages = {
-        stage.name: f"window {stage.window}, rate {stage.learning_rate}, {stage.epochs * stage.stop:g} epochs, {stage.frozen} frozen layers"
-        for stage in (plan.first, plan.second)
-    }
-    return lineage(
-        dataset.digest, plan.seed, _PACKAGES, base=plan.base, **stages, labelled=len(trained.parts.fit), unlabelled=plan.unlabelled
-    )
+    stages = {stage.name: asdict(stage) for stage in (plan.first, plan.second)}
+    more = {"base": plan.base, "labelled": len(trained.parts.fit), **stages}
+    if plan.teacher is not None:
+        more |= {"teacher": plan.teacher.name, "unlabelled": plan.unlabelled}
+    return lineage(dataset.digest, plan.seed, _PACKAGES, **more)
