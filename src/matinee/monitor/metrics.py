@@ -30,6 +30,7 @@ from matinee.core.events import (
     RequestFailed,
 )
 from matinee.core.prediction import ModelIdentity
+from matinee.monitor.quick import QuickHistogram
 
 MOST_VALUES = 50
 LONGEST_VALUE = 64
@@ -227,16 +228,19 @@ class VersionSeries:
         self._metrics = metrics
         self._requests, self._texts = self._of(metrics.requests), self._of(metrics.texts)
         self._cached, self._truncated = self._of(metrics.cached), self._of(metrics.truncated)
-        self._seconds, self._waited = self._of(metrics.seconds), self._of(metrics.waited)
-        self._confidence, self._text_tokens = self._of(metrics.confidence), self._of(metrics.text_tokens)
-        self._rows, self._tokens = self._of(metrics.rows), self._of(metrics.tokens)
+        self._seconds, self._waited = self._quick(metrics.seconds), self._quick(metrics.waited)
+        self._confidence, self._text_tokens = self._quick(metrics.confidence), self._quick(metrics.text_tokens)
+        self._rows, self._tokens = self._quick(metrics.rows), self._quick(metrics.tokens)
         self._own, self._padding = self._of(metrics.own_tokens), self._of(metrics.padding)
-        self._run_seconds = self._of(metrics.run_seconds)
+        self._run_seconds = self._quick(metrics.run_seconds)
         self._bounded = Bounded()
         self._labels: dict[str, Counter] = {}
 
     def _of(self, metric: Any) -> Any:
         return metric.labels(*self.names)
+
+    def _quick(self, metric: Histogram) -> "QuickHistogram":
+        return QuickHistogram(metric.labels(*self.names))
 
     def predicted(self, event: Predicted) -> None:
         """Count one answered request."""

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.monitor.stage import ONE, TWO, predicted
 
@@ -22,6 +23,7 @@ from matinee.core.events import (
 )
 from matinee.core.prediction import ModelIdentity
 from matinee.monitor.metrics import MOST_VALUES, Metrics, Reading
+from matinee.monitor.quick import QuickHistogram
 
 ROOT = Path(__file__).parents[3]
 
@@ -154,3 +156,19 @@ def test_counting_looks_its_series_up_once(events: int) -> None:
     for _ in range(events):
         metrics.observe(predicted())
     assert metrics._versions[ONE] is series
+
+
+def test_the_quick_histogram_counts_like_the_library() -> None:
+    """Below, on and above every bound."""
+    registry = CollectorRegistry()
+    ours, theirs = (Histogram(name, "x", ("a",), buckets=(1, 2.5, 5), registry=registry) for name in ("ours", "theirs"))
+    for value in (0, 1, 1.0001, 2.5, 4, 5, 6, 1e9):
+        QuickHistogram(ours.labels("x")).observe(value)
+        theirs.labels("x").observe(value)
+
+    lines = [
+        line for line in generate_latest(registry).decode().splitlines() if "created" not in line and line[0] != "#"
+    ]
+    half = len(lines) // 2
+
+    assert [line.replace("ours", "theirs") for line in lines[:half]] == lines[half:]
