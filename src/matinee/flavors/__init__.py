@@ -25,12 +25,13 @@ CASCADE = "cascade"
 class LoadOptions:
     """How to load; every default means "what suits this machine".
 
-    `threads` and `batch_tokens` are 0 for automatic; `runtime` is `auto`, `openvino` or `onnxruntime`; `precision` is
-    `auto`, `f32`, `bf16` or `int8`; `device` is `cpu` or `cuda`. `cache_dir` holds what tuning found and what the
-    runtimes compiled, so that the next start is quicker; without it nothing is kept.
+    `threads`, `streams` (batches at once) and `batch_tokens` are 0 for automatic; `runtime` is `auto`, `openvino` or
+    `onnxruntime`; `precision` is `auto`, `f32`, `bf16` or `int8`; `device` is `cpu` or `cuda`. `cache_dir` holds what
+    tuning found and what the runtimes compiled, so that the next start is quicker; without it nothing is kept.
     """
 
     threads: int = 0
+    streams: int = 0
     runtime: str = "auto"
     precision: str = "auto"
     batch_tokens: int = 0

@@ -63,7 +63,7 @@ def best_guess(options: LoadOptions) -> Plan:
     return Plan(
         runtime=_runtime() if options.runtime == "auto" else options.runtime,
         precision=_precision() if options.precision == "auto" else options.precision,
-        streams=max(1, threads // _threads_for_one_batch(threads)),
+        streams=options.streams or max(1, threads // _threads_for_one_batch(threads)),
         threads=threads,
         batch_tokens=options.batch_tokens or BATCH_TOKENS,
     )
