@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 from pydantic import SecretStr
 from starlette.requests import Request
@@ -37,7 +38,7 @@ from matinee.rollout import (
     Webhooks,
 )
 from matinee.settings import Settings
-from matinee.sources import SourceOptions, Sources
+from matinee.sources import SourceOptions, Sources, cache_folder
 from matinee.ui import POLICY, page_files
 from matinee.verify import Policy
 
@@ -154,7 +155,7 @@ def create_stages(settings: Settings, observe: Observe) -> Stages:
             runtime=settings.runtime,
             precision=settings.precision,
             batch_tokens=settings.batch_tokens,
-            cache_dir=settings.cache_dir.expanduser(),
+            cache_dir=cache_dir(settings),
             device=settings.device,
         ),
         observe=observe,
@@ -162,10 +163,15 @@ def create_stages(settings: Settings, observe: Observe) -> Stages:
     )
 
 
+def cache_dir(settings: Settings) -> Path:
+    """The configured folder; the default one gives way to a temporary one where it cannot be written to."""
+    return cache_folder(settings.cache_dir if "cache_dir" in settings.model_fields_set else None)
+
+
 def source_options(settings: Settings) -> SourceOptions:
     """Where models come from, and where they are kept."""
     return SourceOptions(
-        cache_dir=settings.cache_dir.expanduser(),
+        cache_dir=cache_dir(settings),
         cache_bytes=settings.cache_bytes,
         resolve_seconds=settings.registry_seconds,
         pull_seconds=settings.pull_seconds,
@@ -178,7 +184,7 @@ def rollout_options(settings: Settings) -> RolloutOptions:
     return RolloutOptions(
         poll_seconds=settings.poll_seconds,
         warm_seconds=settings.warm_seconds,
-        state_dir=settings.cache_dir.expanduser() / "history",
+        state_dir=cache_dir(settings) / "history",
         gate=gate_limits(settings),
         probation=ProbationLimits(seconds=settings.probation_seconds),
         queue_size=settings.queue_texts,
@@ -204,7 +210,7 @@ def create_observers(settings: Settings) -> Observers:
     wandb = WandbLogOptions(
         project=settings.project_name,
         mode="offline" if settings.wandb_offline else "online",
-        folder=str(settings.cache_dir.expanduser()),
+        folder=str(cache_dir(settings)),
         api_key=_value(settings.wandb_api_key) or "",
         config=settings.references(),
         text_share=settings.wandb_texts,

@@ -20,6 +20,7 @@ _COMMAND_MODULES: tuple[str, ...] = (
     "score",
     "train",
     "verify",
+    "models",
     "easter",
 )  # each module of this package that has a register(app)
 

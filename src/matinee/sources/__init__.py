@@ -5,7 +5,10 @@ disk (`pull`, through a content-addressed cache). A registry's own client librar
 its own that is ended when it takes too long; models of this machine are read directly.
 """
 
+import errno
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import uniform
 
@@ -13,7 +16,8 @@ from matinee.core.bundle import Bundle, Revision
 from matinee.core.errors import CorruptBundle, InvalidManifest, InvalidReference, SourceDenied, SourceUnavailable
 from matinee.core.plugins import Builtin, Table
 from matinee.core.reference import ModelRef
-from matinee.sources.cache import Cache, CacheEntry, open_cache
+from matinee.sources.bundled import BundledSource
+from matinee.sources.cache import Cache, CacheEntry, cache_folder
 from matinee.sources.isolated import Isolated
 from matinee.sources.records import Record
 from matinee.sources.source import InPlace, Progress, Publisher, Remote, Source, SourceFactory, SourceOptions
@@ -30,6 +34,7 @@ __all__ = [
     "SourceFactory",
     "SourceOptions",
     "Sources",
+    "cache_folder",
 ]
 
 SOURCES: Table[SourceFactory] = Table(
@@ -44,6 +49,7 @@ SOURCES: Table[SourceFactory] = Table(
         "web": Builtin("matinee.sources.web:WebSource"),
     },
 )
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ON_THIS_MACHINE = ("bundled", "folder")
 
 
@@ -75,18 +81,10 @@ class Sources:
         source = self._source(revision.reference)
         if isinstance(source, InPlace):
             return Bundle(source.locate(revision), revision, revision.digest)
-        try:
+        with self._writing():
             folder, digest = self._cache.transferred(
                 Record.of(revision), lambda into: self._fill(source, revision, into), self._options.pull_seconds
             )
-        except TimeoutError as error:
-            raise SourceUnavailable(
-                f"{revision.reference}: another process transfers it, too slowly: {error}"
-            ) from None
-        except OSError as error:
-            raise SourceUnavailable(
-                f"cannot write to the cache folder {self._cache.folder}: {error.strerror}; CACHE_DIR names another"
-            ) from error
         return Bundle(folder, revision, digest)
 
     def confirm(self, bundle: Bundle) -> None:
@@ -119,6 +117,10 @@ class Sources:
             raise InvalidReference(f"{ref}: this source takes no models; push to wandb:, models:, a bucket or a folder")
         return source.push(folder, ref)
 
+    def bundled(self) -> list[str]:
+        """Names of the models that ship with the package."""
+        return BundledSource(self._options).names()
+
     def cached(self) -> list[CacheEntry]:
         """What the cache holds, used last first."""
         return self._cache.entries()
@@ -134,8 +136,22 @@ class Sources:
         """Opened when first needed: the bundled models need no cache at all."""
         if self._opened is None:
             options = self._options
-            self._opened = open_cache(options.cache_dir, options.cache_bytes, options.max_files, options.max_bytes)
+            folder = cache_folder(options.cache_dir)
+            self._opened = Cache(folder, options.cache_bytes, options.max_files, options.max_bytes)
         return self._opened
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What may go wrong with the cache folder, said with the setting that names it."""
+        try:
+            yield
+        except TimeoutError as error:
+            raise SourceUnavailable(f"another process is slow to transfer the model: {error}") from None
+        except OSError as error:
+            folder = cache_folder(self._options.cache_dir)
+            raise SourceUnavailable(
+                f"cannot write to the cache folder {folder}: {error.strerror}; CACHE_DIR names another"
+            ) from error
 
     def _source(self, ref: ModelRef) -> Source:
         if ref.source not in self._made:
@@ -154,6 +170,10 @@ class Sources:
                 source.pull(revision, into)
             except SourceDenied:
                 raise
+            except OSError as error:
+                if error.errno in _DISK_FULL:
+                    raise
+                raise SourceUnavailable(f"{revision.reference}: cannot be read: {error.strerror}") from error
             except (CorruptBundle, SourceUnavailable):
                 if attempt == self._options.attempts:
                     raise

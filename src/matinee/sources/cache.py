@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from matinee.core.digest import content_digest
@@ -192,25 +193,22 @@ class Cache:
                 lock.release(remove=True)
 
 
-def open_cache(folder: Path | None, max_bytes: int, max_files: int, max_bundle_bytes: int) -> Cache:
-    """The cache in `folder`, or in the user's cache folder, or (where that is read-only) in a temporary one."""
-    wanted = folder or _user_cache()
+@cache
+def cache_folder(configured: Path | None = None) -> Path:
+    """Where to cache: the configured folder, else one of the user's, else (no home, or read-only) a temporary one."""
+    if configured is not None:
+        return configured.expanduser()
     try:
-        if not os.access(_nearest(wanted), os.W_OK | os.X_OK):
-            raise PermissionError(f"{wanted} is read-only")
-        return Cache(wanted, max_bytes, max_files, max_bundle_bytes)
-    except OSError as error:
-        if folder is not None:
-            raise
-        fallback = _temporary_cache()
-        _log.warning("cannot use the cache folder %s (%s): models are cached in %s", wanted, error.strerror, fallback)
-        return Cache(fallback, max_bytes, max_files, max_bundle_bytes)
-
-
-def _user_cache() -> Path:
-    configured = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(configured) if Path(configured).is_absolute() else Path("~/.cache").expanduser()
-    return base / "matinee"
+        base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        wanted = (base if base.is_absolute() else Path("~/.cache").expanduser()) / "matinee"
+        if os.access(_nearest(wanted), os.W_OK | os.X_OK):
+            return wanted
+        reason = f"{wanted} cannot be written to"
+    except RuntimeError:
+        reason = "this user has no home folder"
+    fallback = _temporary_cache()
+    _log.warning("%s: models are cached in %s; CACHE_DIR names another folder", reason, fallback)
+    return fallback
 
 
 def _temporary_cache() -> Path:
