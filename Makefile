@@ -76,7 +76,7 @@ bench-quick: ## The same in three minutes, with fewer rounds
 lock: $(VENV)/.run ## Resolve the dependencies again and write the lock files
 	@$(PIP) install uv
 	@$(RUN) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --override requirements.override -o requirements.lock
-	@$(RUN) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra all --group test -c requirements.lock -o requirements-test.lock
+	@$(RUN) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group test -c requirements.lock -o requirements-test.lock
 
 clean: ## Remove environments, caches and builds
 	rm -rf $(VENV) .venv-* build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
