@@ -44,7 +44,7 @@ def _lines(title: str, total: int, console: Console) -> Report:
     def report(done: int, note: str = "") -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= _LINE_SECONDS or done >= total:
+        if now - last >= _LINE_SECONDS or (done >= total and now - begun >= 1.0):
             last = now
             console.print(f"{title}: {done}/{total} after {now - begun:.0f} s {note}", highlight=False)
 

@@ -27,7 +27,7 @@ from matinee.train.transformer import Plan, Trained
 
 GRAPH_FILE, TOKENIZER_FILE = "model.onnx", "tokenizer.json"
 _PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "openvino", "numpy")
-_CUTS = ((256, 32), (256, 64), (384, 64), (512, 64))  # window and overlap, in tokens
+_CUTS = ((256, 64), (384, 64), (384, 128), (512, 64))  # window and overlap, in tokens
 _POOLINGS = ("mean", "weighted", "max", "first")
 _PURPOSE = """\
 Decides whether a film review is positive or negative: a BERT-shaped encoder of six layers, fine-tuned on the Large
