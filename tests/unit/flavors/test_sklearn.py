@@ -1,0 +1,172 @@
+"""Scikit-learn pipelines: read in a confined process, and answered as scikit-learn would."""
+
+import json
+import logging
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from tests.fakes.bundles import CORPUS, copied
+from tests.unit.flavors.bundles import verified
+
+from matinee.core.errors import ModelRejected
+from matinee.core.prediction import Classifier
+from matinee.flavors import LoadOptions, convert_sklearn, load
+from matinee.flavors.sklearn import BatchClassifier, LinearClassifier
+from matinee.flavors.sklearn_extract import NotLinear, extract
+from matinee.flavors.sklearn_linear import LinearText
+from matinee.flavors.sklearn_reading import Scored, quietly_read
+from matinee.verify import Policy
+
+BENIGN = CORPUS / "benign"
+PIPELINES = sorted(path.name for path in BENIGN.iterdir() if (path / "model.joblib").exists())
+# What the fast path does not know, and scikit-learn itself answers.
+GENERAL = {"bernoulli-nb", "forest", "hashing-sgd", "isotonic", "vote"}
+WORDS = ["a", "good", "film", "bad", "and", "fine", "awful", "fun", "dull", "GREAT", "poor,", "né", "🎬", "x", "\x00"]
+
+
+def texts() -> list[str]:
+    """Forty texts of known and unknown words, the empty one among them."""
+    chooser = random.Random(1)  # noqa: S311 - the same texts each time
+    return ["", *(" ".join(chooser.choices(WORDS, k=chooser.randint(1, 40))) for _ in range(40))]
+
+
+def scores(classifier: Classifier, given: list[str]) -> "np.ndarray[Any, Any]":
+    """Scores, [texts, labels], through the protocol."""
+    encoded = classifier.encode(given)
+    answers = [item.answer or classifier.finish(item, classifier.run(item.rows)) for item in encoded]
+    return np.array([answer.scores for answer in answers])
+
+
+def read(case: str) -> Any:
+    """The model of a case, by the names that verification lists."""
+    bundle = verified(BENIGN / case)
+    model, _ = quietly_read(
+        bundle.folder / str(bundle.manifest.options["file"]), bundle.manifest.options["pickle_names"]
+    )
+    return model
+
+
+@pytest.mark.parametrize("case", PIPELINES)
+def test_every_benign_pipeline_is_read_and_answers(case: str) -> None:
+    """By its listed names alone; linear ones give on the fast path what scikit-learn gives."""
+    model = read(case)
+    exact = Scored(model).probabilities(texts())
+    if case in GENERAL:
+        with pytest.raises(NotLinear):
+            extract(model)
+        return
+    fast = extract(model)
+    own = np.array([fast.probabilities(text)[0] for text in texts()])
+    assert np.abs(own - exact).max() <= 1e-6
+
+
+def test_the_answers_are_those_of_scikit_learn() -> None:
+    """The very numbers of `predict_proba`, not only of our own reading."""
+    reference = joblib.load(BENIGN / "logistic" / "model.joblib").predict_proba(texts())
+    assert np.abs(Scored(read("logistic")).probabilities(texts()) - reference).max() == 0
+
+
+@pytest.mark.parametrize("case", ["skops-words", "skops-forest", "pickle-0", "pickle-2", "pickle-5", "mlflow-sklearn"])
+def test_other_files_of_the_same_models_are_read(case: str) -> None:
+    """skops, plain pickles of old and new protocols, MLflow's folder."""
+    assert Scored(read(case)).probabilities(texts()).shape == (41, 2)
+
+
+def test_the_fast_form_survives_being_written(tmp_path: Path) -> None:
+    """Plain arrays and JSON, and the same answers."""
+    fast = extract(read("union"))
+    fast.save(tmp_path)
+    again = LinearText.load(tmp_path)
+    assert all(np.array_equal(fast.probabilities(text)[0], again.probabilities(text)[0]) for text in texts())
+
+
+def test_a_linear_pipeline_is_served_on_the_fast_path(caplog: pytest.LogCaptureFixture) -> None:
+    """Through the helper process, and numeric classes are named with a word on how to change that."""
+    with caplog.at_level(logging.WARNING):
+        classifier = load(verified(BENIGN / "logistic"))
+    assert isinstance(classifier, LinearClassifier)
+    assert classifier.labels == ("negative", "positive")
+    assert "set LABELS" in caplog.text
+    reference = joblib.load(BENIGN / "logistic" / "model.joblib").predict_proba(texts())
+    assert np.abs(scores(classifier, texts()) - reference).max() <= 1e-6
+
+
+def test_any_other_pipeline_is_asked_in_batches() -> None:
+    """A forest, with labels of the operator's own."""
+    classifier = load(verified(BENIGN / "forest", Policy(labels=("thumbs down", "thumbs up"))))
+    assert isinstance(classifier, BatchClassifier)
+    assert classifier.labels == ("thumbs down", "thumbs up")
+    rows = [row for encoded in classifier.encode(texts()) for row in encoded.rows]
+    reference = joblib.load(BENIGN / "forest" / "model.joblib").predict_proba(texts())
+    assert np.abs(classifier.run(rows) - reference).max() <= 1e-6
+
+
+def test_classes_that_are_words_are_the_labels(tmp_path: Path) -> None:
+    """And the fast form is kept, so that the next start neither asks the helper nor reads the pickle."""
+    folder = copied("benign/words", tmp_path)
+    bundle, options = verified(folder), LoadOptions(cache_dir=tmp_path / "cache")
+    first = load(bundle, options)
+    assert first.labels == ("bad", "good")
+    (folder / "model.joblib").write_bytes(b"gone")
+    again = load(bundle, options)
+    assert np.array_equal(scores(first, texts()), scores(again, texts()))
+
+
+def test_too_few_labels_name_the_setting() -> None:
+    """LABELS has to be as long as the model has classes."""
+    with pytest.raises(ModelRejected, match="3 classes, and LABELS"):
+        load(verified(BENIGN / "stars", Policy(labels=("bad", "good"))))
+
+
+def test_a_classifier_without_vectorizer_is_refused(tmp_path: Path) -> None:
+    """The reason says what to save instead."""
+    joblib.dump(read("logistic")[-1], tmp_path / "model.joblib")
+    with pytest.raises(ModelRejected, match="save the whole pipeline"):
+        load(verified(tmp_path))
+
+
+def test_a_process_that_dies_is_a_reason(tmp_path: Path) -> None:
+    """Reading an unreadable file ends the helper, not the server."""
+    folder = copied("benign/logistic", tmp_path)
+    bundle = verified(folder)
+    (folder / "model.joblib").write_bytes(b"\x80\x04K")
+    with pytest.raises(ModelRejected, match=r"model\.joblib: reading it raised"):
+        load(bundle)
+
+
+def test_reading_goes_by_what_verification_listed(tmp_path: Path) -> None:
+    """A file that was exchanged after verification gets no further than the names of the first."""
+    folder = copied("benign/logistic", tmp_path)
+    bundle = verified(folder)
+    shutil.copy(CORPUS / "hostile" / "os-system-joblib" / "model.joblib", folder)
+    with pytest.raises(ModelRejected, match="which verification did not list"):
+        load(bundle)
+
+
+def test_converted_to_arrays_it_needs_no_scikit_learn(tmp_path: Path) -> None:
+    """A folder with a manifest, loaded without a helper, with equal answers."""
+    convert_sklearn(verified(BENIGN / "calibrated"), tmp_path / "out")
+    document = json.loads((tmp_path / "out" / "matinee.json").read_text())
+    assert sorted(document["files"]) == ["linear.json", "linear.npz"]
+    reference = joblib.load(BENIGN / "calibrated" / "model.joblib").predict_proba(texts())
+    assert np.abs(scores(load(verified(tmp_path / "out")), texts()) - reference).max() <= 1e-6
+
+
+def test_what_is_not_linear_is_converted_to_skops_only(tmp_path: Path) -> None:
+    """The refusal says so and leaves nothing behind."""
+    bundle = verified(BENIGN / "forest")
+    with pytest.raises(ModelRejected, match=r"convert it to \.skops"):
+        convert_sklearn(bundle, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    convert_sklearn(bundle, tmp_path / "out.skops")
+    assert verified_names(tmp_path) >= {"sklearn.pipeline.Pipeline", "sklearn.tree._tree.Tree"}
+
+
+def verified_names(folder: Path) -> set[str]:
+    """The names in a folder's model."""
+    return set(verified(folder).manifest.options["pickle_names"])
