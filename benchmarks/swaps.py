@@ -77,11 +77,11 @@ class Report:
     memory_mib_last: float
 
 
-def make_versions(folder: Path) -> dict[str, list[dict[str, float]]]:
+def make_versions(folder: Path, model: Path = MODEL) -> dict[str, list[dict[str, float]]]:
     """Write versions `one` and `two` to `folder`; returns digest -> scores of every text of `TEXTS`."""
     known = {}
     for name, temperature in (("one", 1.5), ("two", 0.4)):
-        shutil.copytree(MODEL, folder / name)
+        shutil.copytree(model, folder / name)
         manifest = json.loads((folder / name / "matinee.json").read_text())
         manifest["calibration"] = {"temperature": temperature}
         manifest["examples"] = [{"text": e["text"], "label": e["label"]} for e in manifest["examples"]]
@@ -118,14 +118,13 @@ def point(folder: Path, name: str) -> None:
 
 
 @contextmanager
-def serving(folder: Path, warm_seconds: float) -> Iterator[tuple[int, int]]:
-    """A server process that follows `current`; yields its port and its process id."""
+def serving(folder: Path, **settings: str) -> Iterator[tuple[int, int]]:
+    """A server process with these settings; yields its port and its process id."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "ADMIN_KEY": KEY, "ANSWER_CACHE": "0", "POLL_SECONDS": "0", "HOST": "127.0.0.1"}
-    environment |= {"CACHE_DIR": str(folder / "cache"), "WARM_SECONDS": str(warm_seconds), "LOG_LEVEL": "error"}
-    environment |= {"MODELS": f"films={folder / 'current'}", "PORT": str(port), "GATE_FLIPS": "1"}
+    environment = {**os.environ, "ADMIN_KEY": KEY, "ANSWER_CACHE": "0", "HOST": "127.0.0.1", "GATE_FLIPS": "1"}
+    environment |= {"CACHE_DIR": str(folder / "cache"), "LOG_LEVEL": os.environ.get("LOG_LEVEL", "error"), "PORT": str(port), **settings}
     process = subprocess.Popen([sys.executable, "-m", "matinee", "serve"], env=environment, cwd=folder)
     try:
         yield port, process.pid
@@ -206,7 +205,8 @@ async def measure(folder: Path, swaps: int, clients: int, warm_seconds: float, s
     """Run the whole of it and return the figures."""
     known = make_versions(folder)
     point(folder, "one")
-    with serving(folder, warm_seconds) as (port, pid):
+    settings = {"MODELS": f"films={folder / 'current'}", "POLL_SECONDS": "0", "WARM_SECONDS": str(warm_seconds)}
+    with serving(folder, **settings) as (port, pid):
         await until_ready(port)
         ledgers = [Ledger()]
         tasks = [asyncio.create_task(client(port, number, known, ledgers)) for number in range(clients)]

@@ -69,7 +69,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A loaded model and where it came from; `seconds` is what opening it took."""
+    """A loaded model and where it came from; `seconds` from the beginning of the transfer to the end of loading."""
 
     classifier: Classifier
     identity: ModelIdentity
@@ -101,7 +101,7 @@ class Renamed:
 
 
 class Opening:
-    """One attempt to open a model; `stage` says how far it came (`resolve`, `pull`, `verify`, `load`)."""
+    """Opens what one reference means, again and again; `stage` says how far the present attempt has come."""
 
     def __init__(self, name: str, reference: ModelRef, stages: Stages) -> None:
         self.name = name
@@ -118,6 +118,7 @@ class Opening:
     def fetch(self, revision: Revision) -> Parcel:
         """Pull and verify; raises `CorruptBundle`, `ModelRejected`, `SourceUnavailable` and the like."""
         self.stage = "pull"
+        self._began = time.perf_counter()
         return self.unpack(self._stages.sources.pull(revision))
 
     def unpack(self, bundle: Bundle) -> Parcel:
