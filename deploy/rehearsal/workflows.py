@@ -36,6 +36,7 @@ def push_and_refresh(stage: Stage) -> str:
         programs = _programs(stage)
         environment = {
             **on.environment(),
+            "MODEL": stage.model,
             "RELEASE_CONFIG": str(on.config),
             "REHEARSAL_DIR": str(stage.folder),
             "REHEARSAL_SCRIPTS": str(Path(__file__).parent),
