@@ -15,7 +15,6 @@ from matinee.train.batches import Batch, Tokens, pack, plan_epoch
 from matinee.train.encoder import Encoder
 from matinee.train.progress import progress
 
-_CHECKPOINT_SECONDS = 180.0
 _WARMUP = 0.06  # share of the steps
 _WEIGHT_DECAY = 0.01
 _HEAD_RATE = 5.0  # the head is new, and may learn faster than the rest
@@ -56,11 +55,17 @@ def pick_device() -> tuple[torch.device, torch.dtype]:
 
 
 class Trainer:
-    """Runs one `Stage`, starting from ``encoder`` (float32), and goes on from ``checkpoint`` where that exists."""
+    """Runs one `Stage`, starting from ``encoder`` (float32), and goes on from ``checkpoint`` where that exists.
 
-    def __init__(self, encoder: Encoder, stage: Stage, special: SpecialTokens, checkpoint: Path) -> None:
+    A checkpoint is written every ``every`` seconds.
+    """
+
+    def __init__(
+        self, encoder: Encoder, stage: Stage, special: SpecialTokens, checkpoint: Path, *, every: float = 180.0
+    ) -> None:
         self.device, dtype = pick_device()
         self.encoder, self.stage, self.special, self.checkpoint = encoder, stage, special, checkpoint
+        self.every = every
         encoder.freeze(stage.frozen)
         self.frozen = {name: p.detach().clone() for name, p in encoder.named_parameters() if not p.requires_grad}
         self.masters = [p.detach().to(self.device, torch.float32, copy=True) for p in _learning(encoder)]
@@ -106,7 +111,7 @@ class Trainer:
                 losses = loss if losses == 0.0 else 0.98 * losses + 0.02 * loss
                 step += 1
                 report(step, f"loss {losses:.4f}")
-                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                if time.monotonic() - saved >= self.every:
                     self._save(step)
                     saved = time.monotonic()
 
