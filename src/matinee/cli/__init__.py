@@ -19,6 +19,7 @@ _COMMAND_MODULES: tuple[str, ...] = (
     "predict",
     "score",
     "train",
+    "tune",
     "verify",
     "models",
     "easter",

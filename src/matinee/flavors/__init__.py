@@ -7,9 +7,10 @@ flavor `cascade`, whose members are bundles of their own. `FLAVORS` names every 
 Training shares the linear model's features and file, and the pooling of windows, with serving.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matinee.core.bundle import VerifiedBundle
 from matinee.core.errors import ModelRejected
@@ -17,6 +18,10 @@ from matinee.core.plugins import Builtin, Table
 from matinee.core.prediction import Classifier
 from matinee.flavors.linear_features import LinearModel, fingerprint, load_linear, save_linear, split_words
 from matinee.flavors.windows import pool
+
+if TYPE_CHECKING:
+    from matinee.flavors.tuning import Trial as Trial
+    from matinee.flavors.tuning import Tuning as Tuning
 
 CASCADE = "cascade"
 
@@ -90,6 +95,22 @@ def convert_sklearn(bundle: VerifiedBundle, target: Path) -> None:
     from matinee.flavors.sklearn_convert import convert
 
     convert(bundle, target)
+
+
+def tune(
+    bundle: VerifiedBundle,
+    options: LoadOptions,
+    texts: Sequence[str] = (),
+    report: "Callable[[Trial], None]" = lambda _: None,
+) -> "Tuning":
+    """Measure which runtime, precision, streams and batch size suit this machine and this model, and keep the answer.
+
+    `texts` join the bundle's examples and a built-in sample; `report` hears of each trial. Raises `ModelRejected` for a
+    model that has nothing to choose.
+    """
+    from matinee.flavors import tuning
+
+    return tuning.tune(bundle, options, texts, report)
 
 
 __all__ = [

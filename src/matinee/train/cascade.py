@@ -82,10 +82,7 @@ def train_cascade(dataset: Dataset, quick: str, full: str, out: Path, open_model
     pair = Pair(open_model(quick), open_model(full))
     heldout, test = split(dataset, seed=seed).heldout, dataset.test
     logs = pair.log_scores(heldout.texts)
-    fusion = _rounded(fit_fusion(*logs, heldout.labels))
-    points = trade_off(logs[0], fusion(*logs), heldout.labels)
-    best = choose(points)
-    rule = Rule(best.threshold, fusion)
+    rule, points = fit_rule(*logs, heldout.labels)
     test_logs = pair.log_scores(test.texts)
     manifest = Manifest(
         name=out.name,
@@ -96,14 +93,41 @@ def train_cascade(dataset: Dataset, quick: str, full: str, out: Path, open_model
         metrics={
             "heldout": measure(rule.scores(*logs), heldout.labels, heldout.texts).to_dict(),
             "test": measure(rule.scores(*test_logs), test.labels, test.texts).to_dict(),
-            "test_fused_everywhere": measure(softmax(fusion(*test_logs)), test.labels, test.texts).to_dict(),
+            "test_fused_everywhere": measure(softmax(rule.fusion(*test_logs)), test.labels, test.texts).to_dict(),
             "test_answered_by_quick_alone": round(float(rule.is_alone(test_logs[0]).mean()), 4),
         },
         lineage=lineage(dataset.digest, seed, ("numpy",), fitted_on=f"{len(heldout)} reviews of held-out films"),
         examples=examples(dataset.labels, lambda texts: rule.scores(*pair.log_scores(texts))),
     )
-    sections = (("Thresholds on held-out films", trade_off_table(points, best)),)
+    sections = (("Thresholds on held-out films", trade_off_table(points, rule.threshold)),)
     return write_bundle(out, manifest, lambda written: render_card(written, _PURPOSE, sections), lambda _: None)
+
+
+def fit_cascade(pair: Pair, texts: Sequence[str], labels: NDArray[np.int64], out: Path) -> Manifest:
+    """Fit any two models on any texts with labels, and write the bundle; its figures are of these texts."""
+    logs = pair.log_scores(texts)
+    rule, points = fit_rule(*logs, labels)
+    manifest = Manifest(
+        name=out.name,
+        version="1",
+        flavor="cascade",
+        labels=pair.full.classifier.labels,
+        options=_options(pair, rule),
+        metrics={
+            "fitted_on": measure(rule.scores(*logs), labels, texts).to_dict(),
+            "answered_by_quick_alone": round(float(rule.is_alone(logs[0]).mean()), 4),
+        },
+        lineage=lineage("", 0, ("numpy",), fitted_on=f"{len(texts)} texts"),
+    )
+    sections = (("Thresholds on the texts it was fitted on", trade_off_table(points, rule.threshold)),)
+    return write_bundle(out, manifest, lambda written: render_card(written, _PURPOSE, sections), lambda _: None)
+
+
+def fit_rule(quick: Array, full: Array, labels: NDArray[np.int64]) -> tuple[Rule, list[Point]]:
+    """The rule for log-scores [texts, labels] of both models, and what other thresholds would give."""
+    fusion = _rounded(fit_fusion(quick, full, labels))
+    points = trade_off(quick, fusion(quick, full), labels)
+    return Rule(choose(points).threshold, fusion), points
 
 
 def trade_off(quick: Array, fused: Array, labels: NDArray[np.int64]) -> list[Point]:
@@ -127,11 +151,11 @@ def choose(points: Sequence[Point]) -> Point:
     return max((point for point in points if point.accuracy >= everywhere.accuracy), key=lambda point: point.share)
 
 
-def trade_off_table(points: Sequence[Point], best: Point) -> str:
+def trade_off_table(points: Sequence[Point], chosen: float) -> str:
     """The points as a Markdown table."""
     rows = [
         (
-            f"{point.threshold:g}" + (" (chosen)" if point == best else ""),
+            f"{point.threshold:g}" + (" (chosen)" if point.threshold == chosen else ""),
             f"{point.share:.1%}",
             f"{point.accuracy:.2%}",
             f"{point.log_loss:.4f}",
