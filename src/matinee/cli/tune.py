@@ -27,7 +27,7 @@ def tune(
     ] = None,
     quick: Annotated[str | None, typer.Option(help="Its quick model; default: the setting CASCADE.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder that becomes the cascade's bundle.")] = None,
-    texts: Annotated[int, typer.Option(min=1, help="At most so many texts of --data.")] = 200,
+    texts: Annotated[int, typer.Option(min=1, help="At most so many texts of --data.")] = 100,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Find the fastest runtime, precision, streams and batch size for a model on this machine, in under a minute.
@@ -96,7 +96,9 @@ def _document(tuning: "Tuning") -> dict[str, Any]:
 def _table(tuning: "Tuning") -> "Table":
     from rich.table import Table
 
-    made = Table(caption=f"{tuning.texts} texts, {tuning.seconds:.0f} s; used from the next start on")
+    made = Table(
+        caption=f"{tuning.texts} texts, {tuning.seconds:.0f} s; used from the next start on. Flips: against f32."
+    )
     for name in (
         "runtime",
         "precision",
