@@ -6,7 +6,9 @@ held-out films; the two err differently, so that the student learns from a bette
 kept in the work folder: the same command goes on from there.
 """
 
-from collections.abc import Sequence
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from tokenizers import Tokenizer
 
+from matinee.core.errors import Conflict
 from matinee.flavors import load_linear
 from matinee.train.base import load_base
 from matinee.train.calibration import fit_fusion, softmax
@@ -70,8 +73,13 @@ class _Examples:
 
 
 def train_transformer(dataset: Dataset, plan: Plan) -> Trained:
-    """Run both stages, or whatever of them the work folder does not hold yet."""
+    """Run both stages, or whatever of them the work folder does not hold yet; raises `Conflict` beside another run."""
     plan.work.mkdir(parents=True, exist_ok=True)
+    with alone_in(plan.work):
+        return _train(dataset, plan)
+
+
+def _train(dataset: Dataset, plan: Plan) -> Trained:
     parts = split(dataset, seed=plan.seed)
     torch.manual_seed(plan.seed)
     encoder, tokenizer = load_base(plan.base, len(dataset.labels))
@@ -82,6 +90,17 @@ def train_transformer(dataset: Dataset, plan: Plan) -> Trained:
         labelled = _Examples(labelled.tokens + more.tokens, np.concatenate([labelled.targets, more.targets]))
     _stage(encoder, plan, plan.second, special_tokens(tokenizer), labelled)
     return Trained(encoder, tokenizer, parts)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for one run at a time: two would overwrite each other's checkpoints."""
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"--work: another run is using {folder}; wait for it, or name another folder") from None
+        yield
 
 
 def _pseudo_label(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, parts: Split) -> _Examples:
