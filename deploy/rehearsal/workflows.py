@@ -67,7 +67,7 @@ def _act(
         command += ["--var", f"{name}={value}"]
     own = {**os.environ, "XDG_CACHE_HOME": str(stage.folder / "act-cache")}
     own.pop("http_proxy", None)
-    done = subprocess.run(["timeout", "600", *command], cwd=ROOT, env=own, capture_output=True, text=True, check=False)
+    done = subprocess.run(["timeout", "1200", *command], cwd=ROOT, env=own, capture_output=True, text=True, check=False)
     (stage.folder / f"act-{event}.log").write_text(done.stdout + done.stderr)
     expect(done.returncode == 0, f"act {event} ended with {done.returncode}: {tail(done.stdout + done.stderr, 15)}")
     return done.stdout
