@@ -32,6 +32,7 @@ class CloudStage:
     front_port: int
     config: Path
     variables: dict[str, str] = field(default_factory=dict)
+    memory: str = "512Mi"
 
     def environment(self) -> dict[str, str]:
         """Gcloud's own variables that send it to loopback."""
@@ -72,6 +73,7 @@ class CloudStage:
         text = (ROOT / "deploy" / "cloudrun.toml").read_text()
         text = re.sub(r"watch_seconds = \d+", f"watch_seconds = {_WATCH_SECONDS}", text)
         text = re.sub(r"startup_seconds = \d+", "startup_seconds = 60", text)
+        text = text.replace('"512Mi"', f'"{self.memory}"')
         model = settings.pop("MODEL", self.stage.model)
         text = text.replace('"bundled:imdb-sentiment"', f'"{model}"')
         lines = "".join(f'{name} = "{value}"\n' for name, value in settings.items())

@@ -117,6 +117,7 @@ def _follow(on: CloudStage, alias: str, variables: dict[str, str], publish: Publ
     stage.run(str(_HERE / "build.sh"), "full", full)
     repository = stage.pushed.partition("@")[0]
     image = f"{repository}@{push_image(stage, full, stage.folder / 'full.digest')}"
+    on.memory = "1Gi"
     on.declare(MODEL=alias, **variables)
     on.variables = variables
     first = publish(_files("one"))
