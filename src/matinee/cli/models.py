@@ -110,10 +110,11 @@ def _print_table(rows: list[_Row]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "digest", "size", "state", "last used"):
-        table.add_column(heading, justify="right" if heading == "size" else "left", overflow="fold")
+    table.add_column("model", overflow="fold")
+    for heading in ("digest", "size", "state", "last used"):
+        table.add_column(heading, justify="right" if heading == "size" else "left", no_wrap=True)
     for row in rows:
-        table.add_row(row.reference, row.digest[:19], _size(row.size), row.state, row.used)
+        table.add_row(row.reference, row.digest.removeprefix("sha256:")[:12], _size(row.size), row.state, row.used[:16])
     Console().print(table)
 
 

@@ -201,11 +201,14 @@ def cache_folder(configured: Path | None = None) -> Path:
     try:
         base = Path(os.environ.get("XDG_CACHE_HOME", ""))
         wanted = (base if base.is_absolute() else Path("~/.cache").expanduser()) / "matinee"
-        if os.access(_nearest(wanted), os.W_OK | os.X_OK):
+        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(wanted, os.W_OK | os.X_OK):
             return wanted
         reason = f"{wanted} cannot be written to"
     except RuntimeError:
         reason = "this user has no home folder"
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}"
     fallback = _temporary_cache()
     _log.warning("%s: models are cached in %s; CACHE_DIR names another folder", reason, fallback)
     return fallback
@@ -222,10 +225,6 @@ def _temporary_cache() -> Path:
     except OSError:
         pass  # a file of somebody else is in the way
     return Path(tempfile.mkdtemp(prefix="matinee-"))
-
-
-def _nearest(path: Path) -> Path:
-    return path if path.exists() or path == path.parent else _nearest(path.parent)
 
 
 def _flush(path: Path, mode: int | None = None) -> None:

@@ -1,0 +1,59 @@
+"""An installed source of another package, whose client does what clients do on a bad day.
+
+`awkward:WAY` goes wrong in one WAY; `install` puts it where the processes that are started find it.
+"""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+from matinee.core.bundle import Revision
+from matinee.core.reference import ModelRef
+from matinee.sources import SourceOptions
+
+_POINTS = "[matinee.sources]\nawkward = tests.fakes.awkward_source:AwkwardSource\n"
+_ROOT = Path(__file__).parents[2]
+
+
+class AwkwardSource:
+    """Answers at once for `well`, and otherwise as the reference says."""
+
+    settings = "AWKWARD_URL"
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._looks = 0
+
+    def resolve(self, ref: ModelRef) -> Revision:
+        """Count the looks, so that a kept client can be told from a new one."""
+        self._looks += 1
+        if ref.rest == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if ref.rest == "hang":
+            threading.Event().wait()
+        if ref.rest == "noise":
+            os.write(1, b"this is not an answer\n")
+        if ref.rest == "secret":
+            raise RuntimeError(f"401 for key {os.environ['AWKWARD_API_KEY']}\nand a second line")
+        return Revision(ref, f"look {self._looks}", details={"size": "1000"})
+
+    def pull(self, revision: Revision, into: Path) -> None:
+        """Write a file; `stall` stops in the middle, `slow` says so in a file beside and waits for another one."""
+        with (into / "model.skops").open("wb") as file:
+            file.write(b"x" * 500)
+            file.flush()
+            if revision.reference.rest == "stall":
+                threading.Event().wait()
+            if log := os.environ.get("AWKWARD_LOG"):
+                with Path(log).open("a", encoding="utf-8") as lines:
+                    lines.write("pulled\n")
+            file.write(b"x" * 500)
+
+
+def install(folder: Path) -> str:
+    """Make an installed distribution of this module in `folder`, and return the PYTHONPATH that finds it."""
+    about = folder / "awkward-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: awkward\nVersion: 1.0\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text(_POINTS, encoding="utf-8")
+    return os.pathsep.join([str(folder), str(_ROOT)])
