@@ -1,6 +1,7 @@
 """Ask a loaded classifier about many texts, in the way that the server does, but all at once."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,17 @@ def raw_outputs(
     owners = np.cumsum([0, *(len(each.rows) for each in encoded)])
     outputs = np.zeros((len(rows), len(classifier.labels)), dtype=np.float32)
     costs = np.array([row.cost for row in rows], dtype=np.int64)
+    batches = list(_batches(costs, classifier.capacity.batch_tokens))
+
+    def run(batch: NDArray[np.int64]) -> None:
+        outputs[batch] = classifier.run([rows[i] for i in batch])
+
     done = 0
-    with progress(f"{title}: computing", int(costs.sum())) as report:
-        for batch in _batches(costs, classifier.capacity.batch_tokens):
-            outputs[batch] = classifier.run([rows[i] for i in batch])
+    with (
+        progress(f"{title}: computing", int(costs.sum())) as report,
+        ThreadPoolExecutor(classifier.capacity.parallel_batches) as pool,
+    ):
+        for batch, _ in zip(batches, pool.map(run, batches), strict=True):
             done += int(costs[batch].sum())
             report(done)
     return [(each, outputs[owners[i] : owners[i + 1]]) for i, each in enumerate(encoded)]
