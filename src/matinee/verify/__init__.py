@@ -14,7 +14,6 @@ from matinee.verify.digests import check_digests
 from matinee.verify.files import check_file, recognize_all
 from matinee.verify.folder import Listing, leads_out, printable, scan
 from matinee.verify.formats import Kind
-from matinee.verify.infer import infer
 from matinee.verify.policy import Policy
 from matinee.verify.report import Check, Findings, Report
 
@@ -66,6 +65,8 @@ def _manifest(
     """The manifest in the folder, with its digests compared; or the one that the files amount to."""
     try:
         if MANIFEST_NAME not in listing.files:
+            from matinee.verify.infer import infer
+
             manifest = infer(listing, kinds, bundle.revision.reference, policy)
             return manifest, [Check("files", "manifest", "ok", f"recognized as {manifest.flavor}")]
         with listing.path(MANIFEST_NAME).open("rb") as file:

@@ -8,7 +8,8 @@ from typing import Any, cast
 from matinee.core.errors import ModelRejected
 from matinee.core.manifest import TextSettings
 from matinee.verify.folder import Listing
-from matinee.verify.report import Broken
+from matinee.verify.policy import Policy
+from matinee.verify.report import Broken, Findings
 
 MAX_CONFIG_BYTES = 1024 * 1024
 _MAX_DEPTH = 32
@@ -35,19 +36,19 @@ class Encoder:
     text: TextSettings
 
 
-def check_config(listing: Listing, name: str) -> list[str]:
+def check_config(listing: Listing, name: str, _: Policy) -> Findings:
     """Reasons not to hand this configuration to a library."""
     try:
         document = _read(listing, name)
     except ModelRejected as rejected:
-        return [reason.removeprefix(f"{name} ") for reason in rejected.reasons]
+        return Findings(tuple(reason.removeprefix(f"{name} ") for reason in rejected.reasons))
     reasons = []
     for key, value in walk(document):
         if key in _FORBIDDEN:
             reasons.append(f"has the key {key}, which {_FORBIDDEN[key]}")
         elif key in {"_attn_implementation", "attn_implementation"} and not _known_attention(value):
             reasons.append(f"has the key {key} with a value that names a kernel to fetch")
-    return sorted(set(reasons))
+    return Findings(tuple(sorted(set(reasons))))
 
 
 def read_encoder(listing: Listing, folder: str = ".", tokenizer: str | None = None) -> Encoder:

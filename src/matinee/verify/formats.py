@@ -3,9 +3,8 @@
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
-from matinee.verify.archives import zip_names
+from matinee.verify.compression import compression
 from matinee.verify.report import Broken
-from matinee.verify.unpacking import Unpacked, compression
 
 Kind = Literal[
     "pickle", "skops", "keras", "torch", "npz", "npy", "hdf5", "safetensors", "onnx", "savedmodel",
@@ -46,6 +45,8 @@ def recognize(path: Path, name: str) -> Kind:
 
 def peek_unpacked(path: Path) -> bytes:
     """The first bytes of a compressed file after unpacking, or nothing when it cannot be unpacked."""
+    from matinee.verify.unpacking import Unpacked
+
     try:
         with Unpacked(path, limit=1 << 40) as content:
             return content.read(_PEEK)
@@ -63,6 +64,8 @@ def _has_user_block(file: IO[bytes]) -> bool:
 
 
 def _zip_kind(path: Path) -> Kind:
+    from matinee.verify.archives import zip_names
+
     try:
         names = set(zip_names(path))
     except (Broken, OSError):

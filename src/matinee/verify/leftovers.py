@@ -1,4 +1,4 @@
-"""PyTorch's own files: pickles, so never read. Beside safetensors they are left alone; alone they are refused."""
+"""Files that are never read: PyTorch's pickles (alone they are refused, beside safetensors left alone), archives."""
 
 from pathlib import PurePosixPath
 
@@ -19,3 +19,8 @@ def check_torch(listing: Listing, name: str, _: Policy) -> Findings:
     if path.name == "pytorch_model.bin" and beside in listing.files:
         return Findings(notes=("is not read: model.safetensors holds the same weights",))
     return Findings(("holds weights as a pickle, which can run code: save them with safe_serialization=True",))
+
+
+def check_archive(_listing: Listing, _name: str, _policy: Policy) -> Findings:
+    """Archives are refused whole, whatever is in them."""
+    return Findings(("is an archive, and archives are never unpacked: put the files themselves there",))

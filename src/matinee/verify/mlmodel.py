@@ -8,7 +8,7 @@ from typing import Any
 from matinee.core.errors import MissingExtra, ModelRejected
 from matinee.verify.folder import Listing
 from matinee.verify.policy import Policy
-from matinee.verify.report import Broken
+from matinee.verify.report import Broken, Findings
 
 _MAX_BYTES = 1024 * 1024
 
@@ -21,13 +21,13 @@ class Inner:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_mlmodel(listing: Listing, name: str) -> list[str]:
+def check_mlmodel(listing: Listing, name: str, _: Policy) -> Findings:
     """Reasons not to trust the description."""
     try:
         _read(listing, name)
     except Broken as error:
-        return [str(error)]
-    return []
+        return Findings((str(error),))
+    return Findings()
 
 
 def unwrap(listing: Listing, policy: Policy) -> Inner:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from matinee.verify.folder import Listing
-from matinee.verify.report import Broken
+from matinee.verify.policy import Policy
+from matinee.verify.report import Broken, Findings
 
 _MAX_HEADER = 1024 * 1024  # 400 tensors take 40 KB
 _MAX_TENSORS = 20_000
@@ -17,8 +18,12 @@ _BITS = {
 }  # fmt: skip
 
 
-def check_safetensors(listing: Listing, name: str) -> list[str]:
+def check_safetensors(listing: Listing, name: str, _: Policy) -> Findings:
     """Reasons not to read the file; the tensors themselves are not looked at."""
+    return Findings(tuple(_problems(listing, name)))
+
+
+def _problems(listing: Listing, name: str) -> list[str]:
     try:
         header, length = _read_header(listing.path(name), listing.files[name])
     except Broken as error:
