@@ -76,10 +76,11 @@ class Samples:
         return ordered[math.ceil(0.95 * len(ordered)) - 1] if ordered else 0.0
 
 
-def verdict(candidate: Samples, stable: Samples, limits: Limits) -> list[str]:
+def verdict(candidate: Samples, stable: Samples, limits: Limits, *, final: bool = True) -> list[str]:
     """Every reason against the candidate; empty when it may go on.
 
     Both are probed at the same moments with the same texts, so that a slow network or a busy platform slows both.
+    Times are judged at the end (`final`): a percentile of the first few would be their slowest.
     """
     reasons = list(dict.fromkeys(candidate.wrong))
     if candidate.error_share > max(limits.max_error_share, stable.error_share):
@@ -87,6 +88,6 @@ def verdict(candidate: Samples, stable: Samples, limits: Limits) -> list[str]:
             f"{candidate.errors} of {candidate.count} requests failed, at most {limits.max_error_share:.1%} may",
         )
     allowed = max(stable.p95 * limits.max_latency_ratio, limits.latency_floor_seconds)
-    if candidate.p95 > allowed:
+    if final and candidate.p95 > allowed:
         reasons.append(f"95 % of the answers take up to {candidate.p95:.3f} s, allowed are {allowed:.3f} s")
     return reasons

@@ -132,26 +132,30 @@ class Release:
         since = self._clock.stamp()
         live = self._write(body, table, replace(before.notes, stable=before.stable))
         self._report.step(f"canary: {percent} % of the callers get {plan.name} for {limits.watch_seconds:.0f} s")
+        candidate, stable = self._watch(plan, live, since)
+        self._report.step(
+            f"canary passed: {candidate.errors} of {candidate.count} requests failed,"
+            f" 95 % within {candidate.p95:.3f} s (old revision {stable.p95:.3f} s)",
+        )
+
+    def _watch(self, plan: Plan, live: Live, since: str) -> tuple[Samples, Samples]:
+        """Probe both revisions for the set time; raises `GateFailed` as soon as the candidate errs."""
+        limits = self._config.limits
         caller = self._caller(live.url)
-        stable, candidate = Samples(), Samples()
+        candidate, stable = Samples(), Samples()
         texts = [each.text for each in self._golden]
         end = self._clock.now() + limits.watch_seconds
         while True:
-            old = caller.predict(live.tag_url(STABLE_TAG), texts)
-            stable.probe(old, self._golden, "")
+            stable.probe(caller.predict(live.tag_url(STABLE_TAG), texts), self._golden, "")
             candidate.probe(caller.predict(live.tag_url(CANDIDATE_TAG), texts), self._golden, plan.model.version)
             last = self._clock.now() >= end
             seen = candidate.with_requests(self._requests(plan.name, since)) if last else candidate
-            reasons = verdict(seen, stable, limits)
+            reasons = verdict(seen, stable, limits, final=last)
             if reasons:
                 raise GateFailed("canary: " + "; ".join(reasons))
             if last:
-                break
+                return seen, stable
             self._clock.sleep(limits.probe_every_seconds)
-        self._report.step(
-            f"canary passed: {seen.errors} of {seen.count} requests failed,"
-            f" 95 % within {candidate.p95:.3f} s (old revision {stable.p95:.3f} s)",
-        )
 
     def _promote(self, plan: Plan, before: Live) -> None:
         body = template(self._config, plan.image, plan.model.reference, plan.name)

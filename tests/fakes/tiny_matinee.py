@@ -1,19 +1,16 @@
 """A server with matinee's routes and none of its weight, for tests of what is around it.
 
 Its behaviour is chosen by environment variables of the revision: `MODEL` names what it says it serves;
-`BEHAVIOUR` is `good`, `crash` (never listens), `wrong` (every label reversed), `broken` (500), `slow`,
+`BEHAVIOUR` is `good`, `crash` (never listens), `wrong` (every label reversed), `broken` (500)
 or `private` (403 without the token that `StandInControl` gives).
 """
 
 import json
-import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from tests.fakes.cloud_run import Document
-
-_SLOW_SECONDS = 0.4
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -36,8 +33,6 @@ class _Handler(BaseHTTPRequestHandler):
         if behaviour == "broken":
             self._answer(500, {"code": "model_failed"})
             return
-        if behaviour == "slow":
-            time.sleep(_SLOW_SECONDS)
         labels = [("positive" if "good" in text else "negative") for text in texts]
         if behaviour == "wrong":
             labels = [("negative" if label == "positive" else "positive") for label in labels]

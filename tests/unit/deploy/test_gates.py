@@ -36,6 +36,13 @@ def test_slower_than_allowed_is_a_reason_above_the_floor_only() -> None:
     assert verdict(_samples(20, seconds=0.19), _samples(20, seconds=0.1), LIMITS) == []
 
 
+def test_times_are_judged_at_the_end_only() -> None:
+    """One slow probe among the first few is no verdict."""
+    slow, quick = _samples(1, seconds=0.3), _samples(1, seconds=0.1)
+    assert verdict(slow, quick, LIMITS, final=False) == []
+    assert len(verdict(slow, quick, LIMITS)) == 1
+
+
 def test_a_callers_own_mistake_is_no_error_of_the_revision() -> None:
     """4xx is the caller's, 5xx the revision's."""
     seen = _samples(10).with_requests([Seen(422, 0.1), Seen(500, 0.1), Seen(200, 0.1)])
