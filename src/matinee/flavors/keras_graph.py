@@ -35,6 +35,8 @@ def export(source: Path, into: Path) -> None:
             archive.write_rest(source)
         try:
             _load(source).export(str(into / GRAPH_NAME), format="openvino", verbose=False)
+        except ModuleNotFoundError as error:
+            raise MissingExtra("a Keras model", "keras") from error
         except _FAILURES as error:
             advice = "install tensorflow and set KERAS_BACKEND=tensorflow"
             raise ModelRejected(
@@ -45,10 +47,8 @@ def export(source: Path, into: Path) -> None:
 def _load(path: Path) -> Any:
     """The model, by Keras, in safe mode: nothing that carries code is deserialized."""
     os.environ.setdefault("KERAS_BACKEND", "openvino")
-    try:
-        import keras
-    except ModuleNotFoundError as error:
-        raise MissingExtra("a Keras model", "keras") from error
+    import keras
+
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
