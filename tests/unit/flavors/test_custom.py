@@ -131,3 +131,17 @@ def test_a_module_that_is_not_there_is_named(folder: Path) -> None:
     """So is the setting."""
     with pytest.raises(ModelRejected, match="MODEL_LOADER: no_such_module cannot be imported"):
         load(verified(folder, Policy(loader="no_such_module:Class")))
+
+
+def test_the_tutorial_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its module and its file, word by word, give what it shows: a wonderful film is positive, a dull one is not."""
+    page = (Path(__file__).parents[3] / "docs" / "tutorial" / "custom-model.md").read_text(encoding="utf-8")
+    (tmp_path / "my_words.py").write_text(page.split("```python\n")[1].split("```")[0])
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "weights.json").write_text(page.split("echo '")[1].split("'")[0])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    classifier = load(verified(tmp_path / "words", Policy(loader="my_words:Words")))
+    encoded = classifier.encode(["a wonderful film", "rather dull"])
+    outputs = classifier.run([row for item in encoded for row in item.rows])
+    assert classifier.labels == ("negative", "positive")
+    assert outputs.argmax(axis=1).tolist() == [1, 0]
