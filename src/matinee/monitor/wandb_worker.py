@@ -58,7 +58,7 @@ def main() -> None:
     """Record what comes in, until nothing comes any more."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    os.nice(10)
+    os.nice(19)  # the requests go first, whatever it costs the record
     options = json.loads(sys.stdin.readline())
     run = _start(options)
     _record(run, (json.loads(line) for line in sys.stdin))
