@@ -4,9 +4,11 @@ import os
 import tempfile
 from pathlib import Path
 
+_KEPT = 16  # files in a folder; one of a transformer weighs some 25 MB
+
 
 def keep(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all; raises `OSError`."""
+    """Write the file whole or not at all, and forget the oldest ones beside it; raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
         try:
@@ -17,3 +19,6 @@ def keep(path: Path, content: bytes) -> None:
         except BaseException:
             Path(partial.name).unlink(missing_ok=True)
             raise
+    newest = sorted(path.parent.iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)
+    for old in newest[_KEPT:]:
+        old.unlink(missing_ok=True)

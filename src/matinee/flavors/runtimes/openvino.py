@@ -70,9 +70,9 @@ def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:
     except RuntimeError as error:
         raise ModelRejected([f"{graph.name} cannot be run by OpenVINO: {str(error).splitlines()[-1]}"]) from None
     if compiled is not None:
-        content = group.to_bytes(_GROUP_BYTES, "little") + result.export_model().getvalue()
+        head, blob = group.to_bytes(_GROUP_BYTES, "little"), result.export_model().getvalue()
         with suppress(OSError):  # a cache that cannot be written only costs time
-            keep(compiled, hashlib.sha256(content).digest() + content)
+            keep(compiled, _digest(head, blob) + head + blob)
     return OpenVinoSession(result, plan.streams)
 
 
@@ -93,14 +93,19 @@ def _group(model: Any) -> int:
 def _import(core: Any, path: Path, config: dict[str, str]) -> Any:
     """What an earlier start compiled, or None when it is absent, damaged or of another build of OpenVINO."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            digest, group, blob = file.read(_DIGEST_BYTES), file.read(_GROUP_BYTES), file.read()
     except FileNotFoundError:
         return None
-    digest, content = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != digest:
+    if _digest(group, blob) != digest:
         return None
-    group, blob = int.from_bytes(content[:_GROUP_BYTES], "little"), content[_GROUP_BYTES:]
     try:
-        return core.import_model(blob, "CPU", config | {_GROUP: str(group)})
+        return core.import_model(blob, "CPU", config | {_GROUP: str(int.from_bytes(group, "little"))})
     except RuntimeError:
         return None
+
+
+def _digest(group: bytes, blob: bytes) -> bytes:
+    digest = hashlib.sha256(group)
+    digest.update(blob)
+    return digest.digest()
