@@ -24,7 +24,7 @@ COPY requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3.11 -m pip --python /opt/venv/bin/python install --require-hashes --no-deps -r requirements.lock
 COPY deploy/image/trim.py deploy/image/
-RUN python3.11 deploy/image/trim.py /opt/venv
+RUN python3.11 deploy/image/trim.py /opt/venv/lib/python3.11/site-packages
 
 # ---- our own wheel -----------------------------------------------------------------------------------------------
 FROM build AS wheel
@@ -36,21 +36,19 @@ COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN /opt/hatch/bin/python -m pip wheel --no-build-isolation --no-deps --wheel-dir /wheels .
 
-# ---- the default environment, complete ---------------------------------------------------------------------------
-FROM build AS default
-RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
-    python3.11 -m pip --python /opt/venv/bin/python install --no-deps --no-index /wheels/*.whl \
- && python3.11 deploy/image/trim.py /opt/venv --compile
+# ---- our own code, apart from the dependencies: a change of it is a layer of a few megabytes ----------------------
+FROM wheel AS app
+RUN python3.11 -m pip install --no-cache-dir --no-deps --no-index --target /app /wheels/*.whl \
+ && rm -rf /app/bin \
+ && python3.11 deploy/image/trim.py /app --compile-only
 
-# ---- the full environment: registries and flavors ----------------------------------------------------------------
+# ---- the dependencies of the registries and the other flavors ----------------------------------------------------
 FROM build AS everything
 COPY deploy/image/full.lock deploy/image/
 # hadolint ignore=DL3042
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python3.11 -m pip --python /opt/venv/bin/python install --require-hashes --no-deps -r deploy/image/full.lock
-RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
-    python3.11 -m pip --python /opt/venv/bin/python install --no-deps --no-index /wheels/*.whl \
- && python3.11 deploy/image/trim.py /opt/venv --compile
+    python3.11 -m pip --python /opt/venv/bin/python install --require-hashes --no-deps -r deploy/image/full.lock \
+ && python3.11 deploy/image/trim.py /opt/venv/lib/python3.11/site-packages --compile-only
 
 # ---- with a shell ------------------------------------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS shell
@@ -65,14 +63,17 @@ ENTRYPOINT ["/opt/venv/bin/python", "-m", "matinee"]
 CMD ["serve"]
 
 FROM shell AS slim
-COPY --from=default --chown=0:0 /opt/venv /opt/venv
+COPY --from=build --chown=0:0 /opt/venv /opt/venv
+COPY --from=app --chown=0:0 /app /opt/venv/lib/python3.11/site-packages
 
 FROM shell AS full
 COPY --from=everything --chown=0:0 /opt/venv /opt/venv
+COPY --from=app --chown=0:0 /app /opt/venv/lib/python3.11/site-packages
 
 # ---- what ships --------------------------------------------------------------------------------------------------
 FROM ${DISTROLESS_IMAGE} AS distroless
-COPY --from=default --chown=0:0 /opt/venv /opt/venv
+COPY --from=build --chown=0:0 /opt/venv /opt/venv
+COPY --from=app --chown=0:0 /app /opt/venv/lib/python3.11/site-packages
 ENV PORT=8080 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LOG_FORMAT=json CACHE_DIR=/tmp/matinee
 EXPOSE 8080
 USER 65532:65532

@@ -1,7 +1,7 @@
 """Takes out of an environment what a server never uses, and compiles the rest; run by the Dockerfile.
 
-Usage: trim.py ENVIRONMENT [--compile]. Says how many megabytes went, and fails when a named file is not there any
-more, so that a new version of a package is looked at and not silently shipped whole.
+Usage: trim.py SITE_PACKAGES [--compile-only]. Says how many megabytes went, and fails when a named file is not there
+any more, so that a new version of a package is looked at and not silently shipped whole.
 """
 
 import compileall
@@ -69,20 +69,23 @@ def strip(site: Path) -> None:
         subprocess.run(["strip", "--strip-unneeded", path], check=False, stderr=subprocess.DEVNULL)
 
 
+def compiled(site: Path) -> bool:
+    """Bytecode for everything, checked by hash and never again: one date on every file does not make it look old."""
+    return compileall.compile_dir(site, quiet=1, workers=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+
+
 def main(arguments: list[str]) -> int:
-    """Trim once, before our own package is there; `--compile` afterwards."""
-    site = next(Path(arguments[0], "lib").glob("python3*/site-packages"))
-    if "--compile" in arguments:
-        # Checked by hash and never again: a fixed date on every file does not make the compiled ones look old.
-        done = compileall.compile_dir(site, quiet=1, workers=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
-        return 0 if done else 1
+    """Trim, strip and compile; 1 when a pattern fits nothing any more, or something does not compile."""
+    site = Path(arguments[0])
+    if "--compile-only" in arguments:
+        return 0 if compiled(site) else 1
     before = size(site)
     surprises = trim(site)
     strip(site)
+    sys.stdout.write(f"{before / 1e6:.1f} MB before, {size(site) / 1e6:.1f} MB after\n")
     for pattern in surprises:
         sys.stderr.write(f"nothing matches {pattern} any more: look at what the package brings now\n")
-    sys.stdout.write(f"{before / 1e6:.1f} MB before, {size(site) / 1e6:.1f} MB after\n")
-    return 1 if surprises else 0
+    return 0 if compiled(site) and not surprises else 1
 
 
 if __name__ == "__main__":

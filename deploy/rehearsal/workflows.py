@@ -39,7 +39,6 @@ def push_and_refresh(stage: Stage) -> str:
             "MODEL": stage.model,
             "RELEASE_CONFIG": str(on.config),
             "REHEARSAL_DIR": str(stage.folder),
-            "REHEARSAL_SCRIPTS": str(Path(__file__).parent),
             "PATH": f"{programs}:{os.environ['PATH']}",
         }
         names = ("BUILDAH_ISOLATION", "CONTAINERS_STORAGE_CONF", "CONTAINERS_CONF")
