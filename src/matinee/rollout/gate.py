@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matinee.core.errors import InvalidSettings
-from matinee.core.manifest import Example, Manifest
+from matinee.core.manifest import Example
 from matinee.flavors import LoadOptions
 from matinee.rollout.live import Version
 from matinee.rollout.opening import Parcel
@@ -33,13 +33,13 @@ class Verdict:
         return not self.reasons
 
 
-def golden_examples(limits: GateLimits, manifest: Manifest) -> list[Example]:
+def golden_examples(limits: GateLimits, parcel: Parcel) -> list[Example]:
     """The examples that must come out right: those of the operator's file, else the manifest's own.
 
     Raises `InvalidSettings` for a file that cannot be read.
     """
     if limits.golden is None:
-        return list(manifest.examples)
+        return parcel.examples
     examples: list[Example] = []
     try:
         for line in limits.golden.read_text(encoding="utf-8").splitlines():

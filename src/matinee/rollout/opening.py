@@ -9,7 +9,7 @@ from typing import Any
 from matinee.core.bundle import Bundle, Revision, VerifiedBundle
 from matinee.core.errors import MatineeError, ModelRejected
 from matinee.core.events import ModelOpened, Observe
-from matinee.core.manifest import Manifest
+from matinee.core.manifest import Example, Manifest
 from matinee.core.prediction import Classifier, ModelIdentity
 from matinee.core.reference import ModelRef
 from matinee.flavors import LoadOptions, compose, load
@@ -54,6 +54,25 @@ class Parcel:
             return self.bundle.digest
         both = f"{self.bundle.digest}\n{self.members[0].digest}"
         return f"sha256:{hashlib.sha256(both.encode()).hexdigest()}"
+
+    @property
+    def examples(self) -> list[Example]:
+        """The manifest's examples; what two models give together has no known scores when a setting chose them."""
+        examples = self.bundle.manifest.examples
+        alone = self.members is None or self.bundle.manifest.flavor == CASCADE_FLAVOR
+        return [example if alone else replace(example, scores=()) for example in examples]
+
+    @property
+    def fusion(self) -> VerifiedBundle:
+        """The bundle that says how two members become one.
+
+        A cascade's own says it. Nobody has fitted anything for two models that a setting puts together, so there the
+        full model's answer stands alone whenever the quick one is not sure.
+        """
+        if self.bundle.manifest.flavor == CASCADE_FLAVOR:
+            return self.bundle
+        options = {"weights": {"quick": 0.0, "full": 1.0}}
+        return replace(self.bundle, manifest=replace(self.bundle.manifest, flavor=CASCADE_FLAVOR, options=options))
 
     @property
     def bundles(self) -> list[Bundle]:
@@ -192,7 +211,7 @@ def load_parcel(parcel: Parcel, options: LoadOptions) -> Classifier:
         if parcel.members is None:
             return load(parcel.bundle, options)
         quick, full = parcel.members
-        return compose(parcel.bundle, load_parcel(quick, options), load_parcel(full, options))
+        return compose(parcel.fusion, load_parcel(quick, options), load_parcel(full, options))
     except MatineeError:
         raise
     except Exception as error:

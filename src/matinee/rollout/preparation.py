@@ -74,7 +74,7 @@ class Preparation:
     async def judge(self, parcel: Parcel, against: Version) -> Verdict:
         """Try the candidate out in a process of its own and say whether it may answer."""
         self._opening.stage = "gate"
-        golden = golden_examples(self._options.gate, parcel.bundle.manifest)
+        golden = golden_examples(self._options.gate, parcel)
         verdict = await try_out(parcel, self._stages.load, golden, against, self._options.gate)
         if not verdict.passed:
             await background.run(lambda: self._opening.release(parcel))
@@ -105,7 +105,7 @@ class Preparation:
             raise
 
     def _warm_up(self, opened: Opened) -> None:
-        golden = golden_examples(self._options.gate, opened.manifest)
+        golden = golden_examples(self._options.gate, opened.parcel)
         answered = answer_all(opened.classifier, [example.text for example in golden], 10.0)
         reasons, _ = golden_reasons(golden, answered, self._options.gate)
         if reasons:

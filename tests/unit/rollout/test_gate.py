@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from matinee.core.bundle import Revision, VerifiedBundle
 from matinee.core.errors import InvalidSettings
 from matinee.core.manifest import Example, Manifest
+from matinee.core.reference import ModelRef
 from matinee.rollout.gate import Verdict, golden_examples, judge
+from matinee.rollout.opening import Parcel
 from matinee.rollout.options import GateLimits
 from matinee.rollout.probing import Outcome
 from matinee.rollout.recent import Seen
@@ -96,12 +99,15 @@ def test_the_operators_golden_file_replaces_the_manifests_examples(tmp_path: Pat
     """It is read at each judgement; a broken one is an error that names the setting."""
     file = tmp_path / "golden.jsonl"
     file.write_text('{"text": "fine", "label": "positive"}\n\n{"text": "awful", "label": "negative"}\n')
-    manifest = Manifest(name="m", flavor="linear", labels=LABELS, examples=[Example("a", "positive")])
-    assert golden_examples(GateLimits(), manifest) == [Example("a", "positive")]
-    assert golden_examples(GateLimits(golden=file), manifest) == [
+    manifest = Manifest(name="m", flavor="linear", labels=LABELS, examples=[Example("a", "positive", (0.2, 0.8))])
+    parcel = Parcel(VerifiedBundle(tmp_path, Revision(ModelRef.parse("./m"), "1"), "sha256:1", manifest))
+    assert golden_examples(GateLimits(), parcel) == [Example("a", "positive", (0.2, 0.8))]
+    both = Parcel(parcel.bundle, (parcel, parcel))
+    assert golden_examples(GateLimits(), both) == [Example("a", "positive")]
+    assert golden_examples(GateLimits(golden=file), parcel) == [
         Example("fine", "positive"),
         Example("awful", "negative"),
     ]
     file.write_text('{"text": "fine"}\n')
     with pytest.raises(InvalidSettings, match="GATE_GOLDEN"):
-        golden_examples(GateLimits(golden=file), manifest)
+        golden_examples(GateLimits(golden=file), parcel)
