@@ -146,9 +146,13 @@ def trade_off(quick: Array, fused: Array, labels: NDArray[np.int64]) -> list[Poi
 
 
 def choose(points: Sequence[Point]) -> Point:
-    """The largest share that the quick model may answer while accuracy is not below fusing everywhere."""
+    """The largest share that the quick model may answer while accuracy is not below fusing everywhere.
+
+    Threshold 0, the quick model alone, is there to compare with: on few texts it may come out best by luck.
+    """
     everywhere = max(points, key=lambda point: point.threshold)
-    return max((point for point in points if point.accuracy >= everywhere.accuracy), key=lambda point: point.share)
+    good = (point for point in points if point.threshold > 0 and point.accuracy >= everywhere.accuracy)
+    return max(good, key=lambda point: point.share)
 
 
 def trade_off_table(points: Sequence[Point], chosen: float) -> str:
