@@ -112,5 +112,5 @@ def test_texts_are_read_as_keras_reads_them(name: str) -> None:
     labels = ("a", "b", "c")[: max(2, wanted.shape[1])]
     classifier = load(verified(FIXTURES / "keras" / name, Policy(labels=labels)), LoadOptions(threads=1))
     rows = [encoded.rows[0] for encoded in classifier.encode(texts)]
-    np.testing.assert_allclose(classifier.run(rows), wanted, atol=1e-5)
+    np.testing.assert_allclose(classifier.run(rows)[:, -wanted.shape[1] :], wanted, atol=1e-5)
     classifier.close()

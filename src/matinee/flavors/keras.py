@@ -16,7 +16,7 @@ from matinee.core.errors import ModelRejected, TextTooLong
 from matinee.core.manifest import Manifest
 from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
 from matinee.flavors import LoadOptions
-from matinee.flavors.calibration import sigmoid, softmax
+from matinee.flavors.calibration import softmax
 from matinee.flavors.exported import exported
 from matinee.flavors.keras_archive import Archive
 from matinee.flavors.keras_graph import GRAPH_NAME, KerasSession, export
@@ -45,6 +45,7 @@ class KerasClassifier:
         self.capacity = capacity
         self._reader = reader
         self._session = session
+        self._gives_probabilities = session.ending in {"Sigmoid", "Softmax", "SoftMax"}
         self._text = manifest.text
 
     def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
@@ -76,23 +77,23 @@ class KerasClassifier:
         return KerasRow(numbers, max(1, len(numbers) // 16) if numbers.dtype == np.float32 else len(numbers))
 
     def run(self, rows: Sequence[Row]) -> FloatArray:
-        """Outputs as the model gives them, float32 [rows, outputs]; rows of one length run together."""
+        """Probabilities or logits, as the model ends, float32 [rows, labels]; rows of one length run together."""
         given = [row.numbers for row in cast("Sequence[KerasRow]", rows)]
         outputs = np.empty((len(given), self._session.outputs), dtype=np.float32)
         for length in {len(numbers) for numbers in given}:
             places = [place for place, numbers in enumerate(given) if len(numbers) == length]
             batch: Numbers = np.stack([given[place] for place in places])  # type: ignore[assignment]
             outputs[places] = self._session.run(batch)
-        return outputs
+        if outputs.shape[1] > 1:
+            return outputs
+        # One output speaks of the second label: its probability, or the log-odds of it.
+        other = 1 - outputs if self._gives_probabilities else np.zeros_like(outputs)
+        return np.concatenate([other, outputs], axis=1)
 
     def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
-        """Pool the windows' outputs and turn them into a probability for each label."""
+        """Pool the windows' outputs ([windows, labels]) into a probability for each label."""
         pooled = pool(outputs, encoded.context, self._text.pooling)
-        if self._session.ending in {"Sigmoid", "Softmax", "SoftMax"}:
-            scores = tuple(pooled.astype(float).tolist())
-        else:
-            scores = sigmoid(pooled) if len(pooled) == 1 else softmax(pooled)
-        return Answer((1.0 - scores[0], scores[0]) if len(scores) == 1 else scores)
+        return Answer(tuple(pooled.astype(float).tolist()) if self._gives_probabilities else softmax(pooled))
 
     def close(self) -> None:
         """Close the session."""
