@@ -14,7 +14,7 @@ from matinee.core.errors import InvalidRequest
 from matinee.rollout import Deployments
 
 MAX_PARAMETERS = 16
-_TEXT_PARAMETER = {"name": "text", "in": "query", "required": True, "schema": {"type": "string"}}
+_TEXT_PARAMETER = {"name": "text", "in": "query", "required": True, "schema": {"type": "string", "pattern": r"\S"}}
 
 
 def original_endpoints(deployments: Deployments, limits: Limits) -> list[Endpoint]:

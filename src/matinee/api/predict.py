@@ -57,7 +57,7 @@ def predict_endpoints(deployments: Deployments, limits: Limits) -> list[Endpoint
             tag="predict",
             request=PredictRequest,
             response=PredictResponse,
-            errors=ERRORS,
+            errors=(*ERRORS, 404) if "{" in path else ERRORS,
             hidden=hidden,
         )
 

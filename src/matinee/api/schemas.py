@@ -1,25 +1,42 @@
 """The JSON that goes in and out. Requests are validated with these models; answers are described by them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from matinee.core.errors import InvalidRequest
 from matinee.core.prediction import Overflow
 from matinee.rollout import DeploymentState, Entry
 
+# For the document only: how long a text and a list may be is a setting, and checked after the types.
+_NOT_BLANK: dict[str, JsonValue] = {"type": "string", "pattern": r"\S"}
+_EITHER: list[JsonValue] = [
+    {"required": ["text"], "properties": {"text": _NOT_BLANK, "texts": {"type": "null"}}},
+    {
+        "required": ["texts"],
+        "properties": {"texts": {"type": "array", "items": _NOT_BLANK, "minItems": 1}, "text": {"type": "null"}},
+    },
+]
+
+
+def _whole(value: object) -> object:
+    """JSON does not tell 3.0 from 3, and neither does its schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 class PredictRequest(BaseModel):
     """One text or a list of texts, with options."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra={"oneOf": _EITHER})
 
     text: str | None = Field(None, description="One text", examples=["A film to fall in love with."])
     texts: list[str] | None = Field(None, description="Several texts, answered in this order")
     overflow: Overflow | None = Field(
         None, description="For texts longer than the model's window; unset: the model's own"
     )
-    top_k: int | None = Field(None, ge=1, description="Give only the scores of the k likeliest labels, best first")
+    top_k: Annotated[int | None, BeforeValidator(_whole)] = Field(
+        None, ge=1, description="Give only the scores of the k likeliest labels, best first"
+    )
 
 
 class PredictionOut(BaseModel):
