@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from matinee.core.bundle import Revision
-from matinee.core.errors import Conflict, MatineeError, ModelRejected, SourceUnavailable
+from matinee.core.errors import Conflict, MatineeError, ModelRejected, Refused, SourceUnavailable
 from matinee.core.events import ModelRefused
 from matinee.rollout.gate import Verdict
 from matinee.rollout.history import Entry
@@ -12,6 +12,8 @@ from matinee.rollout.live import Live, Switch
 from matinee.rollout.opening import Parcel, Stages
 from matinee.rollout.preparation import Preparation
 from matinee.rollout.record import Record
+
+TRIED_AGAIN = (SourceUnavailable, Refused)  # what says something of the moment, and nothing of the version
 
 
 class GateRefusal(ModelRejected):
@@ -140,6 +142,6 @@ class Changer:
         stage = self.preparation.stage
         reasons = error.reasons if isinstance(error, ModelRejected) else (error.message,)
         self._stages.observe(ModelRefused(self.preparation.name, revision.version, stage, reasons))
-        if not isinstance(error, SourceUnavailable):
+        if not isinstance(error, TRIED_AGAIN):
             figures = error.verdict.figures if isinstance(error, GateRefusal) else {}
             self.record.add(Entry.refused(revision, stage, reasons, figures=figures))

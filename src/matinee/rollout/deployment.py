@@ -9,7 +9,7 @@ from matinee.core.errors import Conflict, MatineeError, SourceUnavailable
 from matinee.core.events import Polled
 from matinee.core.reference import ModelRef
 from matinee.rollout.budget import LoadBudget
-from matinee.rollout.changing import Changer
+from matinee.rollout.changing import TRIED_AGAIN, Changer
 from matinee.rollout.history import Entry
 from matinee.rollout.live import Live, Switch, Version
 from matinee.rollout.opening import Opening, Stages
@@ -202,7 +202,7 @@ class Deployment:
             self._budget.spend()
         try:
             await self._changer.change_to(revision, "follow")
-        except SourceUnavailable:
+        except TRIED_AGAIN:
             return False
         except MatineeError:
             return True  # on record

@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -132,19 +133,23 @@ class Opening:
     def resolve(self) -> Revision:
         """Ask the registry what the reference means right now."""
         self.stage = "resolve"
-        return self._stages.sources.resolve(self.reference)
+        with refusing("asking the registry"):
+            return self._stages.sources.resolve(self.reference)
 
     def fetch(self, revision: Revision) -> Parcel:
         """Pull and verify; raises `CorruptBundle`, `ModelRejected`, `SourceUnavailable` and the like."""
         self.stage = "pull"
         self._began = time.perf_counter()
-        return self.unpack(self._stages.sources.pull(revision))
+        with refusing("the transfer"):
+            bundle = self._stages.sources.pull(revision)
+        return self.unpack(bundle)
 
     def unpack(self, bundle: Bundle) -> Parcel:
         """Verify a bundle that is here already, and fetch what belongs to it; gives it back when it is refused."""
         self.stage = "verify"
         try:
-            return self._unpack(bundle)
+            with refusing("verifying"):
+                return self._unpack(bundle)
         except BaseException:
             self._stages.sources.release(bundle)
             raise
@@ -207,16 +212,23 @@ class Opening:
 
 def load_parcel(parcel: Parcel, options: LoadOptions) -> Classifier:
     """The classifier of one model, or of two models put together; raises `ModelRejected`."""
-    try:
+    with refusing("loading"):
         if parcel.members is None:
             return load(parcel.bundle, options)
         quick, full = parcel.members
         return compose(parcel.fusion, load_parcel(quick, options), load_parcel(full, options))
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Make a refusal of whatever is raised inside, so that no candidate can end the following of its reference."""
+    try:
+        yield
     except MatineeError:
         raise
-    except Exception as error:
+    except Exception as error:  # a model's own code, or a library that reads it, may raise anything at all
         words = str(error).strip().split("\n")[0][:200]
-        raise ModelRejected([f"loading raised {type(error).__name__}: {words}"]) from error
+        raise ModelRejected([f"{what} raised {type(error).__name__}: {words}"]) from error
 
 
 def open_model(name: str, reference: ModelRef, stages: Stages) -> Opened:

@@ -10,7 +10,7 @@ from matinee.engine import Admission, Engine
 from matinee.rollout import background
 from matinee.rollout.gate import Verdict, golden_examples, golden_reasons, try_out
 from matinee.rollout.live import Live, Version
-from matinee.rollout.opening import Opened, Opening, Parcel, Stages
+from matinee.rollout.opening import Opened, Opening, Parcel, Stages, refusing
 from matinee.rollout.options import RolloutOptions
 from matinee.rollout.recent import Probation, Recent, percentile
 from matinee.rollout.trial import answer_all
@@ -75,7 +75,8 @@ class Preparation:
         """Try the candidate out in a process of its own and say whether it may answer."""
         self._opening.stage = "gate"
         golden = golden_examples(self._options.gate, parcel)
-        verdict = await try_out(parcel, self._stages.load, golden, against, self._options.gate)
+        with refusing("the trial"):
+            verdict = await try_out(parcel, self._stages.load, golden, against, self._options.gate)
         if not verdict.passed:
             await background.run(lambda: self._opening.release(parcel))
         identity = self._opening.identity(parcel)

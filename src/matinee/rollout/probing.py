@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from matinee.core.errors import NotReady
 from matinee.flavors import LoadOptions
 from matinee.rollout import background, memory
 from matinee.rollout.opening import Parcel
@@ -50,14 +51,7 @@ async def probe(parcel: Parcel, options: LoadOptions, texts: Sequence[str], limi
     """Load `parcel` in a process of its own and answer `texts` there, within the limits."""
     began = time.perf_counter()
     budget = limits.memory_bytes or int(memory.available() * 0.9)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "matinee.rollout.probe"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-        limit=LONGEST_LINE,
-    )
+    process = await _start()
     threads = min(options.threads or 1, max((os.cpu_count() or 2) // 2, 1))
     request = Request(
         parcel, replace(options, threads=threads), texts, limits.load_seconds, limits.answer_seconds, background.NICE
@@ -70,6 +64,22 @@ async def probe(parcel: Parcel, options: LoadOptions, texts: Sequence[str], limi
         await process.wait()
     figures = {**outcome.figures, "gate_seconds": time.perf_counter() - began, "available_mib": budget / MIB}
     return replace(outcome, figures=figures)
+
+
+async def _start() -> asyncio.subprocess.Process:
+    """The probe sees the modules that this process sees. Raises `NotReady` when the machine has no room for it."""
+    path = os.pathsep.join(folder for folder in sys.path if folder)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "matinee.rollout.probe"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+            limit=LONGEST_LINE,
+        )
+    except OSError as error:
+        raise NotReady(f"no process can be started to try the new version: {error.strerror}") from error
 
 
 async def _converse(process: asyncio.subprocess.Process, request: Request, budget: int) -> Outcome:

@@ -81,7 +81,7 @@ BROKEN = {
     "missing file": Broken(missing_file, "verify", "words.json"),
     "wrong bytes": Broken(wrong_bytes, "verify", "words.json"),
     "wrong labels": Broken(lambda house: house.publish("labels", labels=("bad", "fine")), "gate", "its labels are"),
-    "NaN": Broken(with_trouble("nan"), "gate", "golden examples got no answer"),
+    "NaN": Broken(with_trouble("nan"), "gate", "not numbers"),
     "crash at load": Broken(with_trouble("crash"), "gate", "crashed while loading it (SIGSEGV)"),
     "hang at load": Broken(with_trouble("hang"), "gate", "loading took more than 3 seconds"),
     "out of memory": Broken(with_trouble("oom"), "gate", "takes more memory than there is: 120 MiB"),

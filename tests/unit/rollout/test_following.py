@@ -221,10 +221,9 @@ def test_without_registry_and_cache_it_is_not_ready_and_comes_up_by_itself(tmp_p
         house.publish("one")
         house.sources.answer = unavailable
         async with house.open(opened=False) as deployment:
-            await house.told.until(lambda: bool(house.told.of(Polled)))
+            await house.told.until(lambda: "away" in deployment.state.error)
             with pytest.raises(NotReady):
                 deployment.acquire()
-            assert "away" in deployment.state.error
             house.sources.answer = None
             deployment.hint()
             await deployment.opened()
@@ -284,5 +283,26 @@ def test_a_pinned_version_is_not_followed(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
             assert len(house.told.of(Polled)) == 1
             assert not deployment.state.following
+
+    asyncio.run(scene())
+
+
+def test_an_error_that_nobody_foresaw_does_not_end_the_following(tmp_path: Path) -> None:
+    """A registry's client, or a library, that raises something of its own is one failed look."""
+
+    def surprise(reference: ModelRef) -> Revision:
+        raise KeyError("artifact")
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.sources.answer = surprise
+            await house.look()
+            assert "asking the registry raised KeyError" in deployment.state.poll.reason
+            house.sources.answer = None
+            house.publish("two", bias=0.1)
+            deployment.hint()
+            await house.told.until(lambda: len(house.told.of(ModelSwapped)) == 2)
 
     asyncio.run(scene())
