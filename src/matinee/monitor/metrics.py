@@ -167,6 +167,7 @@ class Metrics:
         if event.previous is not None:
             self._set_info(event.previous, 0)
         self._set_info(event.model, 1)
+        self._read(event.model.name)  # a worker that nobody asks says that it is ready, too
 
     def _set_info(self, model: ModelIdentity, value: int) -> None:
         name, version = self._version(model).names
