@@ -87,7 +87,7 @@ def _precisions(options: LoadOptions, _: Plan) -> Iterator[LoadOptions]:
     for precision in ("bf16", "int8"):
         yield replace(options, runtime="openvino", precision=precision)
     if find_spec("onnxruntime") is not None:
-        yield replace(options, runtime="onnxruntime", precision="f32")
+        yield replace(options, runtime="onnxruntime", precision="int8")
 
 
 def _streams(options: LoadOptions, best: Plan) -> Iterator[LoadOptions]:

@@ -44,6 +44,8 @@ def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:  # 
     options.inter_op_num_threads = 1
     # Idle threads sleep: spinning ones would take the other stream's, and the event loop's, time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # It would otherwise quantize activations whenever the weights are 8-bit, also where nobody asked for it.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "4" if plan.precision == "int8" else "1")
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=[provider])
     except Exception as error:  # noqa: BLE001 - its exceptions have no common base

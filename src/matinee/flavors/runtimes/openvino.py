@@ -95,7 +95,7 @@ def _import(core: Any, path: Path, config: dict[str, str]) -> Any:
     try:
         with path.open("rb") as file:
             digest, group, blob = file.read(_DIGEST_BYTES), file.read(_GROUP_BYTES), file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if _digest(group, blob) != digest:
         return None

@@ -17,12 +17,16 @@ GPU_BATCH_TOKENS = 16_384
 _PACKAGES = ("openvino", "onnxruntime")
 
 
-def plan_for(digest: str, options: LoadOptions) -> Plan:
-    """The plan that was found by measuring, unless `options` ask for something else than what suits best."""
+def plan_for(digest: str, options: LoadOptions, *, int8: bool = True) -> Plan:
+    """The plan that was found by measuring, unless `options` ask for something else than what suits best.
+
+    A guess has no 8-bit arithmetic without `int8`: weights that came in full precision are rounded only when somebody
+    asks for it or `matinee tune` has found that the answers stay the same.
+    """
     everything_open = options == LoadOptions(cache_dir=options.cache_dir)
     if everything_open and options.cache_dir is not None and (tuned := _read(_tuned(digest, options.cache_dir))):
         return tuned
-    return best_guess(options)
+    return best_guess(options, int8=int8)
 
 
 def keep_plan(digest: str, plan: Plan, cache_dir: Path) -> Path:
@@ -55,14 +59,14 @@ def _read(path: Path) -> Plan | None:
     return plan if find_spec(plan.runtime) is not None else None
 
 
-def best_guess(options: LoadOptions) -> Plan:
+def best_guess(options: LoadOptions, *, int8: bool = True) -> Plan:
     """The plan for `options`, with what they leave open chosen by the CPU's features."""
     if options.device == "cuda":
         return Plan("onnxruntime", "f32", 2, 2, options.batch_tokens or GPU_BATCH_TOKENS, "cuda")
     threads = options.threads or cpu.available()
     return Plan(
         runtime=_runtime() if options.runtime == "auto" else options.runtime,
-        precision=_precision() if options.precision == "auto" else options.precision,
+        precision=_precision(int8=int8) if options.precision == "auto" else options.precision,
         streams=options.streams or max(1, threads // _threads_for_one_batch(threads)),
         threads=threads,
         batch_tokens=options.batch_tokens or BATCH_TOKENS,
@@ -77,12 +81,12 @@ def _runtime() -> str:
     raise ModelRejected(["neither openvino nor onnxruntime is installed: pip install openvino"])
 
 
-def _precision() -> str:
+def _precision(*, int8: bool) -> str:
     """Matrix units take bf16 at full speed; without them, 8-bit dot products are twice as quick as bf16 ones."""
     flags = cpu.features()
     if "amx_bf16" in flags:
         return "bf16"
-    if flags & {"avx512_vnni", "avx_vnni"}:
+    if int8 and flags & {"avx512_vnni", "avx_vnni"}:
         return "int8"
     return "bf16" if "avx512_bf16" in flags else "f32"
 

@@ -1,0 +1,60 @@
+"""Compiled graphs are kept, and a kept one that is not sound is compiled again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.unit.flavors.bundles import FIXTURES
+
+from matinee.core.errors import ModelRejected
+from matinee.flavors.runtimes import Plan, open_session
+
+GRAPH = FIXTURES / "tiny-onnx" / "model.onnx"
+IDS = np.array([[2, 5, 9, 3], [2, 7, 3, 0]], dtype=np.int64)
+MASK = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], dtype=np.int64)
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
+def test_a_kept_graph_answers_the_same(tmp_path: Path, precision: str) -> None:
+    """In every precision, without the graph's own file."""
+    plan, kept = Plan("openvino", precision, 1, 1, 64), tmp_path / "kept.bin"
+    first = open_session(GRAPH, plan, kept)
+    second = open_session(tmp_path / "gone.onnx", plan, kept)
+    np.testing.assert_array_equal(first.run(IDS, MASK), second.run(IDS, MASK))
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
+def test_a_damaged_one_is_compiled_again(tmp_path: Path, damage: str) -> None:
+    """Whatever happened to the file, the answers are right and the file is whole afterwards."""
+    plan, kept = Plan("openvino", "f32", 1, 1, 64), tmp_path / "kept.bin"
+    expected = open_session(GRAPH, plan, kept).run(IDS, MASK)
+    whole = kept.read_bytes()
+    flipped = bytes([*whole[:100], whole[100] ^ 1]) + whole[101:]
+    kept.write_bytes({"cut": whole[:-9], "flipped": flipped, "empty": b"", "foreign": b"x" * 999}[damage])
+    np.testing.assert_array_equal(open_session(GRAPH, plan, kept).run(IDS, MASK), expected)
+    assert open_session(tmp_path / "gone.onnx", plan, kept).run(IDS, MASK).shape == (2, 2)
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    """Here a file stands where the folder should be."""
+    (tmp_path / "file").write_text("")
+    session = open_session(GRAPH, Plan("openvino", "f32", 1, 1, 64), tmp_path / "file" / "kept.bin")
+    assert session.run(IDS, MASK).shape == (2, 2)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_graph_that_is_none_is_refused(tmp_path: Path, runtime: str) -> None:
+    """With a sentence that names the file."""
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a graph")
+    with pytest.raises(ModelRejected, match=r"broken\.onnx cannot be run by"):
+        open_session(broken, Plan(runtime, "f32", 1, 1, 64))
+
+
+def test_both_runtimes_agree() -> None:
+    """The same graph, the same numbers."""
+    plans = (Plan(runtime, "f32", 1, 1, 64) for runtime in ("openvino", "onnxruntime"))
+    one, two = (open_session(GRAPH, plan).run(IDS, MASK) for plan in plans)
+    np.testing.assert_allclose(one, two, atol=1e-4)
