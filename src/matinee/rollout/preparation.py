@@ -16,6 +16,9 @@ from matinee.rollout.recent import Probation, Recent, percentile
 from matinee.rollout.trial import answer_all
 
 
+START_PATIENCE = 10  # at the start nothing answers yet that a slow load could disturb
+
+
 class Preparation:
     """Makes the versions of one deployment. Everything slow happens beside the event loop.
 
@@ -92,7 +95,7 @@ class Preparation:
             raise
 
     async def _load(self, parcel: Parcel, before: Version | None, figures: Mapping[str, float]) -> Version:
-        limit = self._options.gate.load_seconds
+        limit = self._options.gate.load_seconds * (START_PATIENCE if before is None else 1)
         try:
             opened = await background.run(lambda: self._opening.load(parcel), limit=limit)
         except TimeoutError:
