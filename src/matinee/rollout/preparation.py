@@ -15,7 +15,6 @@ from matinee.rollout.options import RolloutOptions
 from matinee.rollout.recent import Probation, Recent, percentile
 from matinee.rollout.trial import answer_all
 
-
 START_PATIENCE = 10  # at the start nothing answers yet that a slow load could disturb
 
 

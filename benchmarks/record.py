@@ -1,0 +1,102 @@
+"""What the record in W&B costs: the same server with and without it, in turns, on the same machine.
+
+    python -m benchmarks.record
+
+The real client sends to the W&B server of the tests. Both servers get the same requests, in short rounds one after
+the other. Beside requests per second, which other work on the machine disturbs, stands the processor time that the
+server process spends on a request, which it does not.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from benchmarks.swaps import MODEL, Ledger, client, make_versions, serving, until_ready
+from tests.fakes.wandb_server import WandbServer
+
+
+@dataclass
+class Side:
+    """One server, and what its rounds came to."""
+
+    port: int
+    pid: int
+    per_second: list[float] = field(default_factory=list)
+    microseconds: list[float] = field(default_factory=list)
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process so far, all its threads, none of its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def one_round(side: Side, known: dict[str, list[dict[str, float]]], clients: int, seconds: float) -> None:
+    """Ask one of the servers for so many seconds."""
+    ledgers = [Ledger()]
+    before = processor_seconds(side.pid)
+    tasks = [asyncio.create_task(client(side.port, number, known, ledgers)) for number in range(clients)]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    answers = len(ledgers[0].answers)
+    assert not ledgers[0].failed, ledgers[0].failed[:3]
+    side.per_second.append(answers / seconds)
+    side.microseconds.append((processor_seconds(side.pid) - before) / answers * 1e6)
+
+
+async def measure(folder: Path, rounds: int, clients: int, seconds: float) -> dict[str, float]:
+    """Run all rounds and return the figures."""
+    known = await asyncio.to_thread(make_versions, folder, MODEL)
+    common = {"MODELS": f"films={folder / 'one'}", "POLL_SECONDS": "0"}
+    with WandbServer() as registry:
+        recorded = {**common, **registry.environment(), "WANDB_LOG": "true", "CACHE_DIR": str(folder / "recorded")}
+        with serving(folder, **common) as plain, serving(folder, **recorded) as recording:
+            sides = (Side(*plain), Side(*recording))
+            for side in sides:
+                await until_ready(side.port)
+                await one_round(side, known, clients, 2.0)
+            for side in sides:
+                side.per_second.clear()
+                side.microseconds.clear()
+            for _ in range(rounds):
+                for side in sides:
+                    await one_round(side, known, clients, seconds)
+            await asyncio.sleep(20)  # the client sends what it has every 15 seconds
+        rows = sum(1 for run in registry.runs for row in run.history if "label" in row)
+        runs = len(registry.runs)
+    without, with_it = sides
+    return {
+        "rounds": rounds,
+        "per_second_without": round(median(without.per_second), 1),
+        "per_second_with": round(median(with_it.per_second), 1),
+        "throughput_ratio": round(median(with_it.per_second) / median(without.per_second), 4),
+        "microseconds_without": round(median(without.microseconds), 1),
+        "microseconds_with": round(median(with_it.microseconds), 1),
+        "processor_ratio": round(median(with_it.microseconds) / median(without.microseconds), 4),
+        "runs": runs,
+        "rows": rows,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of one round")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        figures = asyncio.run(measure(Path(folder), given.rounds, given.clients, given.seconds))
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
