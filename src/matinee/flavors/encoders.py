@@ -14,6 +14,7 @@ from matinee.core.manifest import Manifest
 from matinee.flavors import LoadOptions, graphs
 from matinee.flavors.exported import exported
 from matinee.flavors.onnx import TOKENIZER_NAME, GraphClassifier, open_graph
+from matinee.flavors.runtimes.plans import compiled_path, plan_for
 from matinee.flavors.vocabulary import find_tokenizer
 
 Config = Mapping[str, Any]
@@ -69,11 +70,14 @@ def load_encoder(
     `open_tensors` gives the checkpoint under PyTorch's names, `folder` holds the tokenizer's files.
     """
     manifest = complete_manifest(bundle.manifest, config)
+    plan = plan_for(bundle.digest, options, int8=False)
+    int8 = plan.precision == "int8"
 
     def make(into: Path) -> None:
         find_tokenizer(folder, config).save(str(into / TOKENIZER_NAME))
-        graphs.export(config, open_tensors(), into, int8=options.precision == "int8")
+        graphs.export(config, open_tensors(), into, int8=int8)
 
-    digest = f"{bundle.digest} int8" if options.precision == "int8" else bundle.digest
-    with exported(digest, options.cache_dir, make) as made:
-        return open_graph(made / graphs.MODEL_NAME, made / TOKENIZER_NAME, manifest, bundle.digest, options)
+    key = f"{bundle.digest} graph {graphs.VERSION}{' int8' * int8}"
+    compiled = compiled_path(key, plan, options.cache_dir)
+    with exported(key, options.cache_dir, make) as made:
+        return open_graph(made / graphs.MODEL_NAME, made / TOKENIZER_NAME, manifest, plan, compiled)

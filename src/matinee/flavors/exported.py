@@ -1,4 +1,4 @@
-"""Graphs made from checkpoints, kept by the digest of the checkpoint, so that a model is exported once."""
+"""Graphs made from checkpoints, kept in the cache, so that a model is exported once."""
 
 import hashlib
 import os
@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from matinee.flavors import graphs
-
 # The most recently used stay; one weighs as much as its checkpoint.
 KEPT = 4
 
 
 @contextmanager
-def exported(digest: str, cache_dir: Path | None, make: Callable[[Path], None]) -> Iterator[Path]:
-    """The folder that `make` filled for the weights called `digest`: from the cache, or made now.
+def exported(key: str, cache_dir: Path | None, make: Callable[[Path], None]) -> Iterator[Path]:
+    """The folder that `make` filled for what is called `key`: from the cache, or made now.
 
     Without a cache the folder goes away at the end of the block: by then the runtime has read it.
     """
@@ -26,7 +24,7 @@ def exported(digest: str, cache_dir: Path | None, make: Callable[[Path], None]) 
             yield Path(temporary)
         return
     root = cache_dir / "graphs"
-    folder = root / f"{hashlib.sha256(digest.encode()).hexdigest()[:32]}-v{graphs.VERSION}"
+    folder = root / hashlib.sha256(key.encode()).hexdigest()[:32]
     if not folder.is_dir():
         _make(folder, make)
     os.utime(folder)

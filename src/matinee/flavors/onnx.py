@@ -1,6 +1,6 @@
 """Flavor `onnx`: a graph and a tokenizer, run by OpenVINO or ONNX Runtime.
 
-The bundle holds `model.onnx` (or what `options.model` names) and `tokenizer.json`. Other flavors that end in such a
+The bundle holds `model.onnx` (or what `options.file` names) and `tokenizer.json`. Other flavors that end in such a
 graph use `open_graph` too.
 """
 
@@ -68,15 +68,15 @@ class GraphClassifier:
 
 def load(bundle: VerifiedBundle, options: LoadOptions) -> GraphClassifier:
     """Open the bundle's graph; raises `ModelRejected`."""
-    graph = bundle.folder / str(bundle.manifest.options.get("model", MODEL_NAME))
-    return open_graph(graph, bundle.folder / TOKENIZER_NAME, bundle.manifest, bundle.digest, options)
+    graph = bundle.folder / str(bundle.manifest.options.get("file", MODEL_NAME))
+    plan = plan_for(bundle.digest, options)
+    compiled = compiled_path(bundle.digest, plan, options.cache_dir)
+    return open_graph(graph, bundle.folder / TOKENIZER_NAME, bundle.manifest, plan, compiled)
 
 
-def open_graph(graph: Path, tokenizer: Path, manifest: Manifest, digest: str, options: LoadOptions) -> GraphClassifier:
-    """A classifier from a graph and a tokenizer; `digest` names the weights, for what is kept in the cache."""
+def open_graph(graph: Path, tokenizer: Path, manifest: Manifest, plan: Plan, compiled: Path | None) -> GraphClassifier:
+    """A classifier from a graph and a tokenizer; `compiled` is where what the runtime makes of the graph is kept."""
     if not graph.is_file():
         raise ModelRejected([f"{graph.name} is missing"])
     tokens = Tokens.load(tokenizer, manifest.text)
-    plan = plan_for(digest, options)
-    session = open_session(graph, plan, compiled_path(digest, plan, options.cache_dir))
-    return GraphClassifier(manifest, tokens, session, plan)
+    return GraphClassifier(manifest, tokens, open_session(graph, plan, compiled), plan)

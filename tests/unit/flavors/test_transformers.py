@@ -11,7 +11,6 @@ from tests.unit.flavors.bundles import FIXTURES, answers, expected, logits, veri
 
 from matinee.core.errors import MissingExtra, ModelRejected
 from matinee.flavors import LoadOptions, load
-from matinee.verify import Policy
 
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "deberta", "deberta-v2", "modernbert")
 EXACT = LoadOptions(precision="f32", threads=1)
@@ -112,9 +111,8 @@ def test_the_cache_keeps_the_last_used_graphs(tmp_path: Path) -> None:
 )
 def test_what_is_no_classifier_is_refused_with_the_reason(changes: dict[str, Any], word: str, tmp_path: Path) -> None:
     """Regression, missing tensors, missing numbers."""
-    policy = Policy(labels=("negative", "positive"))
     with pytest.raises(ModelRejected, match=word):
-        load(verified(copy("bert", tmp_path, **changes), policy), EXACT)
+        load(verified(copy("bert", tmp_path, **changes)), EXACT)
 
 
 @pytest.mark.parametrize("changes", [{"model_type": "funnel"}, {"hidden_act": "mish"}])
