@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pyarrow.parquet as parquet
+from pyarrow import parquet
 
 from matinee.core.events import BatchRun, Event
 from matinee.core.prediction import Classifier, ModelIdentity, Row
@@ -34,7 +34,7 @@ IDENTITY = ModelIdentity("benchmark", "0", "", "")
 def reviews(path: Path, count: int) -> list[str]:
     """Texts drawn with a fixed seed."""
     texts: list[str] = parquet.read_table(path, columns=["text"]).column("text").to_pylist()
-    return random.Random(0).sample(texts, count)  # noqa: S311 - a benchmark's draw
+    return random.Random(0).sample(texts, count)
 
 
 def offline(classifier: Classifier, texts: list[str]) -> None:
@@ -116,11 +116,12 @@ def report(figures: dict[str, list[tuple[float, float]]], events: dict[str, list
     base = statistics.median(wall for wall, _ in figures["offline"])
     for name, rounds in figures.items():
         wall, cpu = (statistics.median(each[index] for each in rounds) for index in (0, 1))
-        line = f"{name:10s} {count / wall:7.1f} reviews/s, {cpu / count * 1e3:5.1f} ms cpu/review, {base / wall:5.2f} of offline"
+        line = f"{name:10s} {count / wall:7.1f} reviews/s, {cpu / count * 1e3:5.1f} ms cpu/review"
+        line += f", {base / wall:5.2f} of offline"
         if batches := events.get(name):
             own, padded = sum(batch.tokens for batch in batches), sum(batch.padded_tokens for batch in batches)
-            rows = sum(batch.rows for batch in batches)
-            line += f", padding {1 - own / padded:.1%}, {rows / len(batches):.1f} rows/batch, {own / len(batches):.0f} tokens/batch"
+            rows = sum(batch.rows for batch in batches) / len(batches)
+            line += f", padding {1 - own / padded:.1%}, {rows:.1f} rows/batch, {own / len(batches):.0f} tokens/batch"
         print(line)
     print(f"largest resident memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
