@@ -4,8 +4,7 @@ import contextlib
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from tests.fakes import classifier as fake
 from tests.fakes.listening import listening
+from tests.fakes.processes import until
 from tests.fakes.serving import write_bundle
 
 from matinee.api.guard import ConnectionLimits
@@ -62,14 +62,6 @@ class Theatre:
         for caller in self.callers:
             caller.join(PATIENCE)
         return sorted(status for status, _, _ in self.answers)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what is bound to happen."""
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.005)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,12 @@ class ServerProcess:
                 return document
         raise AssertionError(f"the server ended before {event!r}: {''.join(self.lines)}")
 
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, str], Any]:
+    def request(self, method: str, path: str, body: object = None, *, key: str = "") -> tuple[int, dict[str, str], Any]:
         """One request on a connection of its own: status, headers, JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         with contextlib.closing(connection):
             payload = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, payload, {"content-type": "application/json"})
+            connection.request(method, path, payload, {"content-type": "application/json", "x-api-key": key})
             response = connection.getresponse()
             content = response.read()
             return response.status, dict(response.getheaders()), json.loads(content) if content[:1] == b"{" else content
@@ -57,6 +57,14 @@ class ServerProcess:
         """Process ids of the workers."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text("ascii")
         return [int(pid) for pid in listed.split()]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what is bound to happen."""
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
 
 
 def launch(folder: Path, environ: Mapping[str, str] | None = None, *options: str) -> subprocess.Popen[bytes]:

@@ -1,6 +1,7 @@
 """`matinee serve` as a process: starts with one line, refuses with one line, stops in time."""
 
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.listening import read_all
-from tests.fakes.processes import PATIENCE, ServerProcess, launch, running
+from tests.fakes.processes import PATIENCE, ROOT, ServerProcess, launch, running, until
 
 SECRET = "canary-secret-5d1c0a"
 
@@ -162,3 +163,24 @@ def test_several_workers_are_one_server(tmp_path: Path) -> None:
     assert (code, seconds < 10) == (0, True)
     for pid in (killed, survivor):
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_what_an_administrator_does_reaches_every_worker(tmp_path: Path) -> None:
+    """A reload and a rollback, asked of one of them, change the version of all."""
+    model = tmp_path / "linear"
+    shutil.copytree(ROOT / "src/matinee/bundled/imdb-sentiment-linear", model)
+    environ = {"WORKERS": "2", "MODEL": str(model), "ADMIN_KEY": SECRET, "WARM_SECONDS": "600"}
+    with running(tmp_path, environ) as server:
+        (first,) = versions(server)
+        manifest = model / "matinee.json"
+        manifest.write_text(manifest.read_text("utf-8").replace('"version": "1"', '"version": "2"'), "utf-8")
+
+        assert server.request("POST", "/models/linear/reload", key=SECRET)[0] == 200
+        until(lambda: len(versions(server)) == 1 and versions(server) != {first})
+        assert server.request("POST", "/models/linear/rollback", key=SECRET)[0] == 200
+        until(lambda: versions(server) == {first})
+
+
+def versions(server: ServerProcess) -> set[str]:
+    """What new connections are answered by; with so many, every worker has its turn."""
+    return {server.request("GET", "/livez")[1]["x-matinee-version"] for _ in range(24)}
