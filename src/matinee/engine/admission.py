@@ -8,7 +8,8 @@ from time import monotonic
 from matinee.core.errors import Overloaded, TooManyTexts
 
 _LONGEST_RETRY_AFTER = 30  # seconds; a client that waits longer has better things to ask
-_SPEED_WEIGHT = 0.1  # of the newest interval in the running mean
+_SPEED_WEIGHT = 0.05  # of the newest answer in the running mean
+_ENOUGH = 20  # intervals that a speed must rest on before anything is refused because of it
 
 
 class Admission:
@@ -23,7 +24,9 @@ class Admission:
         self.held = 0
         self._clock = clock
         self._seconds_per_text = 0.0
-        self._busy_since = 0.0
+        self._intervals = 0
+        self._last = 0.0
+        self._more_was_waiting = False
 
     @contextmanager
     def hold(self, texts: int, timeout: float = math.inf) -> Iterator[None]:
@@ -36,23 +39,27 @@ class Admission:
             raise TooManyTexts("texts", f"at most {self.capacity} texts fit into the queue")
         kept_for_singles = self.capacity // 4 if texts > 1 and self.held else 0
         wait = self.held * self._seconds_per_text
-        if self.held + texts > self.capacity - kept_for_singles or wait > timeout:
+        too_late = wait > timeout and self._intervals >= _ENOUGH
+        if self.held + texts > self.capacity - kept_for_singles or too_late:
             raise Overloaded("the queue is full, try again later", self._retry_after(wait))
-        if not self.held:
-            self._busy_since = self._clock()
         self.held += texts
         try:
             yield
         finally:
             self.held -= texts
+            self._more_was_waiting = self._more_was_waiting and self.held > 0
 
     def answered(self, texts: int) -> None:
-        """Note that `texts` texts were answered: the speed behind `Retry-After` and the early refusals."""
+        """Note that `texts` texts were answered: the speed behind `Retry-After` and the early refusals.
+
+        Only what is answered while more is waiting tells how quick we are: otherwise the callers set the pace.
+        """
         now = self._clock()
-        seconds = (now - self._busy_since) / texts
-        self._busy_since = now
-        weight = _SPEED_WEIGHT if self._seconds_per_text else 1.0
-        self._seconds_per_text += weight * (seconds - self._seconds_per_text)
+        if self._more_was_waiting:
+            self._intervals += 1
+            weight = max(_SPEED_WEIGHT, 1 / self._intervals)
+            self._seconds_per_text += weight * ((now - self._last) / texts - self._seconds_per_text)
+        self._last, self._more_was_waiting = now, self.held > texts
 
     def _retry_after(self, wait: float) -> int:
         return min(max(math.ceil(wait), 1), _LONGEST_RETRY_AFTER)

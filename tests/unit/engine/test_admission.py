@@ -36,13 +36,20 @@ def test_a_list_as_long_as_the_queue_comes_in_when_nothing_else_is_there() -> No
         pass
 
 
-def test_retry_after_and_early_refusal_come_from_the_speed() -> None:
-    """At two seconds for each text, four texts in front mean eight seconds: too long for a deadline of five."""
-    clock = Clock()
+def busy(clock: Clock, seconds_per_text: float, texts: int = 30) -> Admission:
+    """An admission with room for 5 texts that has seen so many answers, with others waiting all the time."""
     admission = Admission(5, clock)
     with admission.hold(1):
-        clock.now = 2.0
-        admission.answered(1)
+        for _ in range(texts):
+            with admission.hold(1):
+                clock.now += seconds_per_text
+                admission.answered(1)
+    return admission
+
+
+def test_retry_after_and_early_refusal_come_from_the_speed() -> None:
+    """At two seconds for each text, four texts in front mean eight seconds: too long for a deadline of five."""
+    admission = busy(Clock(), 2.0)
     with admission.hold(1), admission.hold(1), admission.hold(1), admission.hold(1):
         with pytest.raises(Overloaded) as refused, admission.hold(1, timeout=5.0):
             pass
@@ -51,14 +58,21 @@ def test_retry_after_and_early_refusal_come_from_the_speed() -> None:
             assert admission.held == 5
 
 
-def test_an_idle_time_is_not_taken_for_slowness() -> None:
-    """The speed is measured while there is work."""
+def test_a_slow_beginning_refuses_nobody() -> None:
+    """Few answers are no speed: the first ones may have had to wait for something that never comes again."""
+    admission = busy(Clock(), 100.0, texts=5)
+    with admission.hold(1, timeout=5.0), admission.hold(1, timeout=5.0):
+        assert admission.held == 2
+
+
+def test_idle_time_and_slow_callers_are_not_taken_for_slowness() -> None:
+    """A single client who sends one text a minute says nothing about the model."""
     clock = Clock()
-    admission = Admission(2, clock)
-    clock.now = 1000.0
-    with admission.hold(1):
-        clock.now = 1001.0
-        admission.answered(1)
-    with admission.hold(1), admission.hold(1), pytest.raises(Overloaded) as refused, admission.hold(1):
+    admission = busy(clock, 0.5)
+    for _ in range(50):
+        with admission.hold(1):
+            clock.now += 60.0
+            admission.answered(1)
+    with admission.hold(4), admission.hold(1), pytest.raises(Overloaded) as refused, admission.hold(1):
         pass
-    assert refused.value.retry_after == 2
+    assert refused.value.retry_after == 3
