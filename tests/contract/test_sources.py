@@ -9,10 +9,12 @@ from tests.fakes.registries import Stand, pointed_at, pointed_at_nobody, stand
 
 from matinee.core.bundle import Bundle
 from matinee.core.errors import CorruptBundle, RevisionNotFound, SourceUnavailable
+from matinee.core.manifest import Manifest
 from matinee.core.reference import ModelRef
 from matinee.sources import SourceOptions, Sources
 
 KINDS = ("folder", "wandb", "objectstore", "huggingface", "web")
+PUBLISHING = ("folder", "wandb", "objectstore")
 REMOTE = ("wandb", "objectstore", "huggingface")
 MODEL = {"model.safetensors": b"weights " * 500, "config.json": b'{"labels": 2}', "vocab.txt": b"good\nbad\n"}
 ONE_FILE = {"model.safetensors": b"weights " * 500}
@@ -123,6 +125,22 @@ def test_without_its_registry_the_last_good_revision_is_there(kind: str, place: 
             assert alone.last_good(ModelRef.parse(place.unknown())) is None
         finally:
             alone.close()
+
+
+def test_what_is_pushed_can_be_pulled(kind: str, place: Stand, kept: Sources, tmp_path: Path) -> None:
+    """A published folder comes back with the same bytes, and publishing something else is a difference."""
+    if kind not in PUBLISHING:
+        return
+    reference = ModelRef.parse(place.publish("target", _files(kind)))
+    before = kept.resolve(reference)
+    manifest = Manifest(name="films", flavor="linear", labels=("bad", "good"), metrics={"accuracy": 0.9})
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "weights.npz").write_bytes(b"published")
+    (tmp_path / "matinee.json").write_text(manifest.to_json(), encoding="utf-8")
+    pushed = kept.push(tmp_path, reference)
+    assert pushed.key == kept.resolve(reference).key != before.key
+    content = _content(kept.pull(pushed))
+    assert content == {"sub/weights.npz": b"published", "matinee.json": manifest.to_json().encode()}
 
 
 def test_hostile_names_never_leave_the_folder(

@@ -8,7 +8,8 @@ A GraphQL field that the schema does not have is answered with 400 and its name,
 is noticed at once. `server.fail("files", "truncated")` makes it misbehave.
 """
 
+from tests.fakes.wandb_server.objects import REGISTRY_ENTITY
 from tests.fakes.wandb_server.server import Fault, WandbServer
 from tests.fakes.wandb_server.state import Collection, LoggedRun, State, StoredArtifact
 
-__all__ = ["Collection", "Fault", "LoggedRun", "State", "StoredArtifact", "WandbServer"]
+__all__ = ["REGISTRY_ENTITY", "Collection", "Fault", "LoggedRun", "State", "StoredArtifact", "WandbServer"]

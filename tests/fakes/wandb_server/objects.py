@@ -8,6 +8,7 @@ from typing import Any
 from tests.fakes.wandb_server.state import Collection, LoggedRun, State, StoredArtifact
 
 Fields = dict[str, Any]
+REGISTRY_ENTITY = "studio-registry"
 _WHEN = "2026-01-01T00:00:00Z"
 _NO_MORE = {"hasNextPage": False, "endCursor": None}
 
@@ -20,8 +21,13 @@ class Objects:
         self._url = url
 
     def entity(self, name: str) -> Fields:
-        """A team."""
-        return {"id": name, "name": name, "organization": None, "user": None, "xxhashDigestsEnabled": False}
+        """A team; all teams belong to one organization, whose registry is kept under an entity of its own."""
+        organization = {
+            "name": "studio",
+            "orgEntity": {"id": REGISTRY_ENTITY, "name": REGISTRY_ENTITY},
+            "coreWeaveOrganizationId": None,
+        }
+        return {"id": name, "name": name, "organization": organization, "user": None, "xxhashDigestsEnabled": False}
 
     def project(self, entity: str, name: str) -> Fields:
         def collection(name_: str) -> Collection | None:
