@@ -54,12 +54,13 @@ class Batcher:
         self._encoding = False
         self._running = 0
         self._turn = 0
-
-    def start(self) -> None:
-        """Start the threads; the running event loop is the one that everything else happens on."""
-        self._loop = asyncio.get_running_loop()
+        # Their threads start with the first piece of work.
         self._encoder = ThreadPoolExecutor(1, "matinee-encode")
         self._runner = ThreadPoolExecutor(self._capacity.parallel_batches, "matinee-run")
+
+    def start(self) -> None:
+        """The running event loop is the one that everything happens on."""
+        self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
         """Wait for the threads (from a thread other than the event loop's)."""

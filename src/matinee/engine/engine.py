@@ -46,15 +46,15 @@ class Engine:
         self._observe = observe
         self._answers = Answers(limits.cache_entries, limits.cache_bytes)
         self._batcher = Batcher(classifier, model, observe)
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._inside = 0
         self._closing = False
         self._quick = classifier.capacity.quick
         self._labels = classifier.labels
 
     async def start(self) -> None:
-        """Start the worker threads, and bind to the running event loop."""
-        self._empty = asyncio.Event()
-        self._empty.set()
+        """Bind to the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._batcher.start()
 

@@ -49,7 +49,8 @@ class Ask:
 
     def leave(self) -> None:
         """Wait no longer; jobs that nobody else waits for are given up."""
-        self.future.cancel()
+        if not self.future.cancel() and not self.future.cancelled():
+            self.future.exception()  # a failure that came together with the caller's leaving has been seen
         for job in self.jobs:
             job.give_up_when_alone()
 

@@ -16,7 +16,7 @@ from matinee.core.errors import (
     TextTooLong,
 )
 from matinee.core.prediction import Capacity
-from matinee.engine import Admission
+from matinee.engine import Admission, Engine, EngineLimits
 
 
 def test_every_text_gets_its_own_answer() -> None:
@@ -269,3 +269,14 @@ class LongWindows(EchoClassifier):
     """Windows of 256 tokens."""
 
     window = 256
+
+
+def test_an_engine_that_was_never_started_can_be_closed() -> None:
+    """A version that was prepared and not taken still gives its classifier back."""
+
+    async def main() -> None:
+        classifier = EchoClassifier()
+        await Engine(classifier, MODEL, Admission(1), EngineLimits(), lambda _: None).close()
+        assert classifier.closed
+
+    asyncio.run(main())
