@@ -39,7 +39,13 @@ class PredictRequest(BaseModel):
     )
 
 
-class PredictionOut(BaseModel):
+class Described(BaseModel):
+    """An answer; only the documentation and the tests need its validator, so that starting does not wait for it."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class PredictionOut(Described):
     """The answer to one text."""
 
     id: str
@@ -51,7 +57,7 @@ class PredictionOut(BaseModel):
     stages: list[str] = Field(description="The stages that gave the answer; a cascade names those that ran")
 
 
-class ModelOut(BaseModel):
+class ModelOut(Described):
     """Which model answered."""
 
     name: str
@@ -60,14 +66,14 @@ class ModelOut(BaseModel):
     source: str
 
 
-class PredictResponse(BaseModel):
+class PredictResponse(Described):
     """Predictions in the order of the texts, and the one version that gave them all."""
 
     predictions: list[PredictionOut]
     model: ModelOut
 
 
-class OriginalResponse(BaseModel):
+class OriginalResponse(Described):
     """The answer of the original route."""
 
     text: str
@@ -75,19 +81,19 @@ class OriginalResponse(BaseModel):
     confidences: dict[str, float] = Field(examples=[{"negative": 0.01, "positive": 0.99}])
 
 
-class OriginalHealth(BaseModel):
+class OriginalHealth(Described):
     """The answer of the original health route."""
 
     status: bool
 
 
-class Probe(BaseModel):
+class Probe(Described):
     """The answer of a probe."""
 
     status: Literal["ok", "starting", "draining", "failed"]
 
 
-class ReadyModel(BaseModel):
+class ReadyModel(Described):
     """One deployment, as readiness sees it."""
 
     name: str
@@ -102,32 +108,32 @@ class Readiness(Probe):
     models: list[ReadyModel]
 
 
-class ModelList(BaseModel):
+class ModelList(Described):
     """All deployments, the default one first."""
 
     models: list[DeploymentState]
 
 
-class History(BaseModel):
+class History(Described):
     """What was live or refused, when and why, oldest first."""
 
     name: str
     entries: list[Entry]
 
 
-class ModelState(BaseModel):
+class ModelState(Described):
     """One deployment."""
 
     model: DeploymentState
 
 
-class Accepted(BaseModel):
+class Accepted(Described):
     """The hint was taken; what comes of it shows in the model's state."""
 
     status: Literal["accepted"]
 
 
-class Problem(BaseModel):
+class Problem(Described):
     """An error (RFC 9457)."""
 
     type: str

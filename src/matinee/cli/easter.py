@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from matinee.core.prediction import Prediction
-
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.panel import Panel
+
+    from matinee.core.prediction import Prediction
 
 WIDTH = 64
 STARS = 5
@@ -97,7 +97,7 @@ def curtain() -> Iterator["RenderableType"]:
         yield Text("\n".join([row] * 3), style="red")
 
 
-def card(title: str, review: str, prediction: Prediction) -> "Panel":
+def card(title: str, review: str, prediction: "Prediction") -> "Panel":
     """One film: the review as it was written, the stars and the verdict as the model sees it."""
     from rich.panel import Panel
     from rich.text import Text
@@ -113,7 +113,7 @@ def card(title: str, review: str, prediction: Prediction) -> "Panel":
     return Panel(body, title=Text(title, style="bold"), title_align="left", width=WIDTH + 4, border_style="red")
 
 
-def joy_of(prediction: Prediction) -> float:
+def joy_of(prediction: "Prediction") -> float:
     """How much the model liked it: the score of `positive`, or of the last label for a model with other words."""
     return prediction.scores.get("positive", list(prediction.scores.values())[-1])
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matinee.core.errors import InvalidRequest
-from matinee.core.prediction import ModelIdentity, Prediction
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+    from matinee.core.prediction import ModelIdentity, Prediction
 
 BAR = 20
 SHOWN = 60  # characters of a text in the table
@@ -64,7 +65,7 @@ def read_texts(texts: list[str] | None, *, lines: bool) -> list[str]:
     return found
 
 
-def table(texts: list[str], predictions: list[Prediction], model: ModelIdentity, top_k: int | None) -> "Table":
+def table(texts: list[str], predictions: "list[Prediction]", model: "ModelIdentity", top_k: int | None) -> "Table":
     """A row for each text: the text as it was sent (never as markup), its label, and a bar for each score."""
     from rich.table import Table
     from rich.text import Text
@@ -81,7 +82,7 @@ def table(texts: list[str], predictions: list[Prediction], model: ModelIdentity,
     return made
 
 
-def bars(prediction: Prediction, top_k: int | None) -> "Text":
+def bars(prediction: "Prediction", top_k: int | None) -> "Text":
     """One line for each label, the likeliest first."""
     from rich.text import Text
 
