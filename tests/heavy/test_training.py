@@ -141,6 +141,7 @@ def test_self_training_ends_in_a_bundle_that_answers(tmp_path: Path, monkeypatch
         teacher=tmp_path / "linear",
         first=quick,
         second=replace(quick, name="second"),
+        third=replace(quick, name="third", learning_rate=2e-4),
         unlabelled=100,
     )
     trained = train_transformer(data, plan)

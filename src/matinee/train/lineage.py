@@ -17,9 +17,14 @@ def lineage(data_digest: str, seed: int, packages: Sequence[str], **details: Any
         "seed": seed,
         "python": ".".join(map(str, sys.version_info[:3])),
         "packages": {name: _version(name) for name in packages},
-        "command": shlex.join(["matinee", *sys.argv[1:]]),
+        "command": shlex.join(["matinee", *(_portable(argument) for argument in sys.argv[1:])]),
         **details,
     }
+
+
+def _portable(argument: str) -> str:
+    """An absolute path by its last part: the rest belongs to one machine and says nothing to others."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 def code_commit() -> str:

@@ -1,7 +1,7 @@
-"""Train a small encoder in two stages: a pass over short windows of the labelled films, then one over longer windows.
+"""Train a small encoder in stages: a pass over short windows of the labelled films, then one over longer windows.
 
-With a teacher, the second stage also reads reviews that nobody labelled: self-training (Xie et al., "Self-training with
-Noisy Student", 2020). The teacher is the sum of the first stage's logits and the linear model's, with weights fitted on
+With a teacher there is a third stage, on reviews that nobody labelled: self-training (Xie et al., "Self-training with
+Noisy Student", 2020). The teacher is the sum of the second stage's logits and the linear model's, with weights fitted on
 held-out films; the two err differently, so that the student learns from a better model than either. Whatever is done is
 kept in the work folder: the same command goes on from there.
 """
@@ -37,6 +37,7 @@ _TOKENIZE_ROWS = 2048
 
 FIRST = Stage("first", window=256, learning_rate=1.5e-4, stop=0.84)
 SECOND = Stage("second", window=384, learning_rate=1e-4, frozen=2)
+THIRD = Stage("third", window=384, learning_rate=5e-5, frozen=2)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Plan:
     teacher: Path | None = None
     first: Stage = FIRST
     second: Stage = SECOND
+    third: Stage = THIRD
     unlabelled: int = 10_000
     seed: int = 0
 
@@ -73,7 +75,7 @@ class _Examples:
 
 
 def train_transformer(dataset: Dataset, plan: Plan) -> Trained:
-    """Run both stages, or whatever of them the work folder does not hold yet; raises `Conflict` beside another run."""
+    """Run all stages, or whatever of them the work folder does not hold yet; raises `Conflict` beside another run."""
     plan.work.mkdir(parents=True, exist_ok=True)
     with alone_in(plan.work):
         return _train(dataset, plan)
@@ -85,10 +87,10 @@ def _train(dataset: Dataset, plan: Plan) -> Trained:
     encoder, tokenizer = load_base(plan.base, len(dataset.labels))
     labelled = _Examples(tokenize(tokenizer, parts.fit.texts), smooth(parts.fit.labels, len(dataset.labels)))
     _stage(encoder, plan, plan.first, special_tokens(tokenizer), labelled)
+    _stage(encoder, plan, plan.second, special_tokens(tokenizer), labelled)
     if plan.teacher is not None:
         more = _pseudo_label(encoder, tokenizer, plan, parts)
-        labelled = _Examples(labelled.tokens + more.tokens, np.concatenate([labelled.targets, more.targets]))
-    _stage(encoder, plan, plan.second, special_tokens(tokenizer), labelled)
+        _stage(encoder, plan, plan.third, special_tokens(tokenizer), more)
     return Trained(encoder, tokenizer, parts)
 
 
@@ -124,7 +126,7 @@ def _pseudo_label(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, parts: Spl
 
 def _teach(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, heldout: Reviews, texts: Sequence[str]) -> FloatArray:
     """Probabilities [texts, labels] of the linear model and the encoder together, fused as fits ``heldout`` best."""
-    special, window = special_tokens(tokenizer), plan.second.window
+    special, window = special_tokens(tokenizer), plan.third.window
     linear = load_linear(Path(plan.teacher or "") / LINEAR_FILE)
 
     def both(part: Sequence[str], title: str) -> tuple[FloatArray, FloatArray]:
@@ -132,7 +134,7 @@ def _teach(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, heldout: Reviews,
 
     quick, full = both(heldout.texts, "held-out films")
     fusion = fit_fusion(quick, full, heldout.labels)
-    for name, logits in (("linear", quick), ("first stage", full), ("teacher", fusion(quick, full))):
+    for name, logits in (("linear", quick), ("second stage", full), ("teacher", fusion(quick, full))):
         right = float((logits.argmax(axis=1) == heldout.labels).mean())
         Console(stderr=True).print(f"held-out accuracy of {name}: {right:.4f}", highlight=False)
     return softmax(fusion(*both(texts, "labels of the teacher"))).astype(np.float32)
