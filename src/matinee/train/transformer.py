@@ -1,9 +1,9 @@
 """Train a small encoder in stages: a pass over short windows of the labelled films, then one over longer windows.
 
 With a teacher there is a third stage, on reviews that nobody labelled: self-training (Xie et al., "Self-training with
-Noisy Student", 2020). The teacher is the sum of the second stage's logits and the linear model's, with weights fitted on
-held-out films; the two err differently, so that the student learns from a better model than either. Whatever is done is
-kept in the work folder: the same command goes on from there.
+Noisy Student", 2020). The teacher is the sum of the second stage's logits and the linear model's, with weights fitted
+on held-out films; the two err differently, so that the student learns from a better model than either. Whatever is done
+is kept in the work folder: the same command goes on from there.
 """
 
 import fcntl

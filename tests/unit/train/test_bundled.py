@@ -10,7 +10,8 @@ from matinee.train.bundles import measure_files, read_manifest
 
 BUNDLED = Path(matinee.__file__).parent / "bundled"
 MEGABYTES = {"imdb-sentiment-linear": 8, "imdb-sentiment-transformer": 25, "imdb-sentiment": 0.1}
-LEAST_ACCURACY = {"imdb-sentiment-linear": 0.915, "imdb-sentiment-transformer": 0.928, "imdb-sentiment": 0.938}
+# A little below what the cards say: a guard against shipping something else, not a goal.
+LEAST_ACCURACY = {"imdb-sentiment-linear": 0.915, "imdb-sentiment-transformer": 0.926, "imdb-sentiment": 0.93}
 
 
 @pytest.fixture(params=sorted(path.name for path in BUNDLED.iterdir() if (path / "matinee.json").exists()))
