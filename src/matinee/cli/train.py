@@ -47,10 +47,10 @@ def transformer(
         Path | None, typer.Option(help="Folder of a linear bundle that helps to label more reviews; default: none.")
     ] = None,
     base: Annotated[str, typer.Option(help="minilm, a folder, or a name on the Hugging Face Hub.")] = "minilm",
-    unlabelled: Annotated[int, typer.Option(help="How many reviews the teacher labels.")] = 10_000,
+    unlabelled: Annotated[int, typer.Option(help="How many reviews the teacher labels.")] = 45_000,
     seed: Seed = 0,
 ) -> None:
-    """Train a small encoder in two stages, and write it as an int8 ONNX graph."""
+    """Train a small encoder in stages, and write it as an int8 ONNX graph."""
     with _extra_named():
         from matinee.train.transformer import Plan, train_transformer
         from matinee.train.transformer_bundle import write_transformer

@@ -18,6 +18,7 @@ fi
 export MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 matinee() { "$venv/bin/python" -m matinee "$@"; }
 matinee train linear --data "$data" --out $bundled/imdb-sentiment-linear
-matinee train transformer --data "$data" --out $bundled/imdb-sentiment-transformer --work $work
+matinee train transformer --data "$data" --out $bundled/imdb-sentiment-transformer --work $work \
+  --teacher $bundled/imdb-sentiment-linear
 matinee train cascade --data "$data" --out $bundled/imdb-sentiment \
   --quick bundled:imdb-sentiment-linear --full bundled:imdb-sentiment-transformer

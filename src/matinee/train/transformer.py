@@ -1,9 +1,9 @@
 """Train a small encoder in stages: a pass over short windows of the labelled films, then one over longer windows.
 
-With a teacher there is a third stage, on reviews that nobody labelled: self-training (Xie et al., "Self-training with
-Noisy Student", 2020). The teacher is the sum of the second stage's logits and the linear model's, with weights fitted
-on held-out films; the two err differently, so that the student learns from a better model than either. Whatever is done
-is kept in the work folder: the same command goes on from there.
+With a teacher there are two more, which also learn from reviews that nobody labelled: self-training (Xie et al.,
+"Self-training with Noisy Student", 2020). The teacher is the sum of the logits of the stage before and of the linear
+model, with weights fitted on held-out films; the two err differently, so that the student learns from a better model
+than either. Whatever is done is kept in the work folder: the same command goes on from there.
 """
 
 import fcntl
@@ -38,13 +38,15 @@ _TOKENIZE_ROWS = 2048
 FIRST = Stage("first", window=256, learning_rate=1.5e-4, stop=0.84)
 SECOND = Stage("second", window=384, learning_rate=1e-4, frozen=2)
 THIRD = Stage("third", window=384, learning_rate=5e-5, frozen=2)
+FOURTH = Stage("fourth", window=512, learning_rate=1e-4, frozen=1)
 
 
 @dataclass(frozen=True)
 class Plan:
     """What `matinee train transformer` was asked for. Windows are in tokens, special ones included.
 
-    ``teacher`` is the folder of a linear bundle; without one there is no self-training.
+    ``teacher`` is the folder of a linear bundle; without one there is no self-training. The third stage learns from a
+    fifth of the ``unlabelled`` reviews, the fourth from the others and the labelled ones together.
     """
 
     base: str
@@ -53,8 +55,14 @@ class Plan:
     first: Stage = FIRST
     second: Stage = SECOND
     third: Stage = THIRD
-    unlabelled: int = 10_000
+    fourth: Stage = FOURTH
+    unlabelled: int = 45_000
     seed: int = 0
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that run."""
+        return (self.first, self.second) if self.teacher is None else (self.first, self.second, self.third, self.fourth)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,9 @@ class _Examples:
     tokens: list[NDArray[np.int32]]
     targets: FloatArray
 
+    def __add__(self, other: "_Examples") -> "_Examples":
+        return _Examples(self.tokens + other.tokens, np.concatenate([self.targets, other.targets]))
+
 
 def train_transformer(dataset: Dataset, plan: Plan) -> Trained:
     """Run all stages, or whatever of them the work folder does not hold yet; raises `Conflict` beside another run."""
@@ -86,11 +97,14 @@ def _train(dataset: Dataset, plan: Plan) -> Trained:
     torch.manual_seed(plan.seed)
     encoder, tokenizer = load_base(plan.base, len(dataset.labels))
     labelled = _Examples(tokenize(tokenizer, parts.fit.texts), smooth(parts.fit.labels, len(dataset.labels)))
-    _stage(encoder, plan, plan.first, special_tokens(tokenizer), labelled)
-    _stage(encoder, plan, plan.second, special_tokens(tokenizer), labelled)
+    special = special_tokens(tokenizer)
+    _stage(encoder, plan, plan.first, special, labelled)
+    _stage(encoder, plan, plan.second, special, labelled)
     if plan.teacher is not None:
-        more = _pseudo_label(encoder, tokenizer, plan, parts)
-        _stage(encoder, plan, plan.third, special_tokens(tokenizer), more)
+        few, many = _unlabelled(plan, parts)
+        _stage(encoder, plan, plan.third, special, _pseudo_label(encoder, tokenizer, plan, plan.third, parts, few))
+        more = _pseudo_label(encoder, tokenizer, plan, plan.fourth, parts, many)
+        _stage(encoder, plan, plan.fourth, special, labelled + more)
     return Trained(encoder, tokenizer, parts)
 
 
@@ -105,17 +119,24 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def _pseudo_label(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, parts: Split) -> _Examples:
-    """Let the teacher label reviews that nobody labelled; what it is unsure of is left out.
+def _unlabelled(plan: Plan, parts: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which reviews the third stage learns from, and which the fourth."""
+    drawn = np.random.default_rng(plan.seed).permutation(len(parts.unlabelled))[: plan.unlabelled]
+    return np.sort(drawn[: len(drawn) // 5]), np.sort(drawn[len(drawn) // 5 :])
+
+
+def _pseudo_label(
+    encoder: Encoder, tokenizer: Tokenizer, plan: Plan, stage: Stage, parts: Split, rows: NDArray[np.int64]
+) -> _Examples:
+    """Let the teacher of ``stage`` label reviews that nobody labelled; what it is unsure of is left out.
 
     Films without a label in the corpus have reviews of every rating, also the undecided ones that the task leaves out.
     """
-    rows = np.sort(np.random.default_rng(plan.seed).permutation(len(parts.unlabelled))[: plan.unlabelled])
     texts = [parts.unlabelled.texts[row] for row in rows]
     tokens = tokenize(tokenizer, texts)
-    kept = plan.work / "teacher.npy"
+    kept = plan.work / f"{stage.name}.teacher.npy"
     if not kept.exists():
-        targets = _teach(encoder, tokenizer, plan, parts.heldout, texts)
+        targets = _teach(encoder, tokenizer, plan, stage, parts.heldout, texts)
         partial = kept.with_suffix(".partial.npy")
         np.save(partial, targets)
         partial.replace(kept)
@@ -124,9 +145,11 @@ def _pseudo_label(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, parts: Spl
     return _Examples([tokens[i] for i in sure], targets[sure])
 
 
-def _teach(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, heldout: Reviews, texts: Sequence[str]) -> FloatArray:
+def _teach(
+    encoder: Encoder, tokenizer: Tokenizer, plan: Plan, stage: Stage, heldout: Reviews, texts: Sequence[str]
+) -> FloatArray:
     """Probabilities [texts, labels] of the linear model and the encoder together, fused as fits ``heldout`` best."""
-    special, window = special_tokens(tokenizer), plan.third.window
+    special, window = special_tokens(tokenizer), stage.window
     linear = load_linear(Path(plan.teacher or "") / LINEAR_FILE)
 
     def both(part: Sequence[str], title: str) -> tuple[FloatArray, FloatArray]:
@@ -134,7 +157,7 @@ def _teach(encoder: Encoder, tokenizer: Tokenizer, plan: Plan, heldout: Reviews,
 
     quick, full = both(heldout.texts, "held-out films")
     fusion = fit_fusion(quick, full, heldout.labels)
-    for name, logits in (("linear", quick), ("second stage", full), ("teacher", fusion(quick, full))):
+    for name, logits in (("linear", quick), ("encoder", full), ("teacher", fusion(quick, full))):
         right = float((logits.argmax(axis=1) == heldout.labels).mean())
         Console(stderr=True).print(f"held-out accuracy of {name}: {right:.4f}", highlight=False)
     return softmax(fusion(*both(texts, "labels of the teacher"))).astype(np.float32)

@@ -142,8 +142,8 @@ def _figures(classifier: Classifier, reviews: Reviews, title: str) -> dict[str, 
 
 
 def _lineage(dataset: Dataset, plan: Plan, trained: Trained) -> dict[str, Any]:
-    stages = (plan.first, plan.second) if plan.teacher is None else (plan.first, plan.second, plan.third)
-    more = {"base": plan.base, "labelled": len(trained.parts.fit), **{stage.name: asdict(stage) for stage in stages}}
+    stages = {stage.name: asdict(stage) for stage in plan.stages}
+    more = {"base": plan.base, "labelled": len(trained.parts.fit), **stages}
     if plan.teacher is not None:
         more |= {"teacher": plan.teacher.name, "unlabelled": plan.unlabelled}
     return lineage(dataset.digest, plan.seed, _PACKAGES, **more)
