@@ -29,8 +29,9 @@ from matinee.flavors.sklearn_linear import ARRAYS, LinearText
 
 _log = logging.getLogger(__name__)
 _CHARACTERS_PER_TOKEN = 5
+_BATCH_TOKENS = 131_072  # some 500 reviews: scikit-learn takes a millisecond or more for each call, however few texts
 _HELPER_SECONDS = 120
-_FORM = "1"  # of what is kept in the cache; another form is made anew
+_FORM = "2"  # of what is kept in the cache; another form is made anew
 
 
 def load(bundle: VerifiedBundle, options: LoadOptions) -> Classifier:
@@ -146,11 +147,11 @@ class LinearClassifier:
 
     def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:  # noqa: ARG002 - all is read
         """Answer; `tokens` counts the terms that the vectorizers cut."""
-        return [self._encoded(text) for text in texts]
-
-    def _encoded(self, text: str) -> Encoded:
-        scores, terms = self._model.probabilities(text)
-        return Encoded(rows=(), tokens=terms, windows=1, truncated=False, answer=Answer(tuple(scores.tolist())))
+        scores, counts = self._model.probabilities(texts)
+        return [
+            Encoded(rows=(), tokens=count, windows=1, truncated=False, answer=Answer(tuple(given)))
+            for given, count in zip(scores.tolist(), counts.tolist(), strict=True)
+        ]
 
     def run(self, rows: Sequence[Row]) -> FloatArray:
         """There is nothing to run."""
@@ -183,7 +184,7 @@ class BatchClassifier:
 
     def __init__(self, model: Any, labels: tuple[str, ...], options: LoadOptions) -> None:
         self.labels = labels
-        self.capacity = Capacity(batch_tokens=options.batch_tokens or 32_768, parallel_batches=1)
+        self.capacity = Capacity(batch_tokens=options.batch_tokens or _BATCH_TOKENS, parallel_batches=1)
         self._model = model
 
     def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:  # noqa: ARG002 - all is read

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from matinee.flavors.sklearn_linear import Doubles, LinearText, Outputs, Words
+from matinee.flavors.sklearn_linear import Doubles, LinearText, Outputs
+from matinee.flavors.sklearn_terms import Words
 
 
 class NotLinear(Exception):
@@ -31,6 +32,8 @@ def extract(model: Any) -> LinearText:
         idf = getattr(weighting, "idf_", None) if weighting is not None and weighting.use_idf else None
         scales.append(np.ones(width) if idf is None else np.asarray(idf, dtype=np.float64))
         start += width
+    if any(sorted(vocabulary.values()) != list(range(len(vocabulary))) for vocabulary in vocabularies):
+        raise NotLinear("a vocabulary with holes")
     arrays = {"weights": np.ascontiguousarray(weights), "bias": bias, "scales": np.concatenate(scales)}
     if arrays["scales"].shape[0] != weights.shape[0]:
         raise NotLinear("the vocabulary and the weights differ in size")

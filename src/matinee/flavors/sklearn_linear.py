@@ -1,46 +1,25 @@
 """The fast path for linear text pipelines: scikit-learn's own vocabulary and weights, without its matrices.
 
 A pipeline of vectorizers, linear steps (feature selection, scaling, SVD) and a linear classifier is a sum of weights,
-divided by the length of the text's vector. `LinearText` computes just that: it looks each n-gram up in the fitted
-vocabulary and adds. It gives what `predict_proba` gives (the difference is one of rounding), without scikit-learn,
-SciPy or unpickling in the serving process. `sklearn_extract` makes the description that it is built from.
+divided by the length of the text's vector. `LinearText` computes just that, for many texts at once. It gives what
+`predict_proba` gives (the difference is one of rounding), without scikit-learn, SciPy or unpickling in the serving
+process. `sklearn_extract` makes the description that it is built from.
 """
 
 import json
-import re
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.flavors.sklearn_terms import Numbers, Words, finder
+
 DESCRIPTION, ARRAYS = "linear.json", "linear.npz"
-_WHITE = re.compile(r"\s\s+")
+_TEXT_SHIFT = 32  # a text's number and a column's share one integer, so that one sort counts all terms
 
 Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """How one vectorizer cuts a text and weights what it finds; the names are scikit-learn's own.
-
-    `analyzer` is `word`, `char` or `char_wb`; `norm` is `l2`, `l1` or empty; `start` is its first column.
-    """
-
-    analyzer: str
-    pattern: str
-    smallest: int
-    largest: int
-    lowercase: bool
-    accents: str
-    stop_words: tuple[str, ...]
-    binary: bool
-    sublinear: bool
-    norm: str
-    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +36,34 @@ class Outputs:
 
 
 class LinearText:
-    """The pipeline itself. `weights` is float64 [columns of all vectorizers, outputs], `scales` their idf."""
+    """The pipeline itself.
+
+    `arrays` holds `weights`, float64 [columns of all vectorizers, outputs], `bias` [outputs] and `scales` [columns]
+    (the idf). `vocabularies` map terms to columns of their own vectorizer, from 0 on without holes.
+    """
 
     def __init__(
         self,
         words: Sequence[Words],
         vocabularies: Sequence[dict[str, int]],
         outputs: Outputs,
-        arrays: dict[str, Doubles],
+        arrays: Mapping[str, Doubles],
     ) -> None:
-        self._parts = [
-            _Part(part, vocabulary, arrays["scales"], arrays["weights"])
-            for part, vocabulary in zip(words, vocabularies, strict=True)
-        ]
         self._words, self._vocabularies = list(words), list(vocabularies)
-        self._outputs, self._arrays = outputs, arrays
+        self._outputs, self._arrays = outputs, dict(arrays)
+        self._parts = [
+            _Part(part, vocabulary, self._arrays) for part, vocabulary in zip(words, vocabularies, strict=True)
+        ]
 
-    def probabilities(self, text: str) -> tuple[Doubles, int]:
-        """Probabilities of the labels, float64 [labels], and how many terms were read."""
-        total, terms = self._arrays["bias"], 0
+    def probabilities(self, texts: Sequence[str]) -> tuple[Doubles, Numbers]:
+        """Probabilities, float64 [texts, labels], and how many terms each text has, int64 [texts]."""
+        total = np.tile(self._arrays["bias"], (len(texts), 1))
+        counts = np.zeros(len(texts), dtype=np.int64)
         for part in self._parts:
-            summed, count = part.sums(text)
-            total = total + summed
-            terms += count
-        return _linked(total, self._outputs), terms
+            summed, count = part.sums(texts)
+            total += summed
+            counts += count
+        return _linked(total, self._outputs), counts
 
     def save(self, folder: Path) -> None:
         """Write `linear.json` and `linear.npz`."""
@@ -108,104 +91,52 @@ class LinearText:
 
 
 class _Part:
-    """One vectorizer with its share of the weights."""
+    """One vectorizer with its share of the weights, and a column of zeros behind them for unknown terms."""
 
-    def __init__(self, words: Words, vocabulary: dict[str, int], scales: Doubles, weights: Doubles) -> None:
+    def __init__(self, words: Words, vocabulary: Mapping[str, int], arrays: Mapping[str, Doubles]) -> None:
+        share = slice(words.start, words.start + len(vocabulary))
         self._words = words
-        self._look_up = {term: column + words.start for term, column in vocabulary.items()}.get
-        self._scales, self._weights = scales, weights
-        self._analyze = analyzer(words)
+        self._finder = finder(words, vocabulary)
+        self._scales = np.append(arrays["scales"][share], 0.0)
+        self._weights = [np.append(column, 0.0) for column in arrays["weights"][share].T]
 
-    def sums(self, text: str) -> tuple[Doubles, int]:
-        """The weighted sum over the text's terms, float64 [outputs], and how many terms there are."""
-        terms = self._analyze(text)
-        found = [column for column in map(self._look_up, terms) if column is not None]
-        if not found:
-            return np.zeros(self._weights.shape[1]), len(terms)
-        columns, counts = np.unique(np.array(found, dtype=np.intp), return_counts=True)
-        values = np.ones(len(columns)) if self._words.binary else counts.astype(np.float64)
+    def sums(self, texts: Sequence[str]) -> tuple[Doubles, Numbers]:
+        """The weighted sums over each text's terms, float64 [texts, outputs], and how many terms each has."""
+        found = self._finder.find(texts)
+        keys = np.sort((found.texts << _TEXT_SHIFT) + found.columns)
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        columns, where = keys[first] & (1 << _TEXT_SHIFT) - 1, keys[first] >> _TEXT_SHIFT
+        values = np.diff(first, append=len(keys)).astype(np.float64)
+        if self._words.binary:
+            values[:] = 1.0
         if self._words.sublinear:
             values = np.log(values) + 1.0
         values *= self._scales[columns]
-        return self._weights[columns].T @ values / self._length(values), len(terms)
+        lengths = self._lengths(where, values, len(texts))
+        summed = [np.bincount(where, weights[columns] * values, len(texts)) / lengths for weights in self._weights]
+        return np.stack(summed, axis=1), found.counts
 
-    def _length(self, values: Doubles) -> float:
+    def _lengths(self, where: Numbers, values: Doubles, texts: int) -> Doubles:
         if self._words.norm == "l2":
-            return float(np.sqrt(values @ values)) or 1.0
-        return (float(np.abs(values).sum()) or 1.0) if self._words.norm == "l1" else 1.0
-
-
-def analyzer(words: Words) -> Callable[[str], list[str]]:
-    """The function from a text to its terms, repeated ones included, as `build_analyzer` would make it."""
-    prepare = _preprocessor(words)
-    sizes = range(words.smallest, words.largest + 1)
-    if words.analyzer == "char":
-        return lambda text: _char_ngrams(_WHITE.sub(" ", prepare(text)), sizes)
-    if words.analyzer == "char_wb":
-        return lambda text: _bounded_ngrams(_WHITE.sub(" ", prepare(text)), sizes)
-    find = re.compile(words.pattern).findall
-    stop_words = frozenset(words.stop_words)
-
-    def analyze(text: str) -> list[str]:
-        tokens: list[str] = find(prepare(text))
-        if stop_words:
-            tokens = [token for token in tokens if token not in stop_words]
-        return tokens if words.largest == 1 else _word_ngrams(tokens, sizes)
-
-    return analyze
-
-
-def _preprocessor(words: Words) -> Callable[[str], str]:
-    strip = {"ascii": _strip_to_ascii, "unicode": _strip_combining}.get(words.accents)
-    if strip is None:
-        return str.lower if words.lowercase else str
-    return (lambda text: strip(text.lower())) if words.lowercase else strip
-
-
-def _strip_to_ascii(text: str) -> str:
-    return unicodedata.normalize("NFKD", text).encode("ASCII", "ignore").decode("ASCII")
-
-
-def _strip_combining(text: str) -> str:
-    if text.isascii():
-        return text
-    return "".join(mark for mark in unicodedata.normalize("NFKD", text) if not unicodedata.combining(mark))
-
-
-def _word_ngrams(tokens: list[str], sizes: range) -> list[str]:
-    shifted = [tokens[start:] for start in range(sizes[-1])]
-    runs = (map(" ".join, zip(*shifted[:size], strict=False)) if size > 1 else tokens for size in sizes)
-    return list(chain.from_iterable(runs))
-
-
-def _char_ngrams(text: str, sizes: range) -> list[str]:
-    return [text[start : start + size] for size in sizes for start in range(len(text) - size + 1)]
-
-
-def _bounded_ngrams(text: str, sizes: range) -> list[str]:
-    """Character n-grams within words, each padded by a space; a word shorter than n counts once, then no longer n."""
-    grams: list[str] = []
-    for word in text.split():
-        padded = f" {word} "
-        for size in sizes:
-            grams.append(padded[:size])
-            grams.extend(padded[start : start + size] for start in range(1, len(padded) - size + 1))
-            if len(padded) <= size:
-                break
-    return grams
+            lengths = np.sqrt(np.bincount(where, values * values, texts))
+        elif self._words.norm == "l1":
+            lengths = np.bincount(where, np.abs(values), texts)
+        else:
+            lengths = np.ones(texts)
+        return np.where(lengths > 0, lengths, 1.0)
 
 
 def _linked(sums: Doubles, outputs: Outputs) -> Doubles:
-    groups = sums.reshape(outputs.members, -1)
+    groups = sums.reshape(len(sums), outputs.members, -1)
     if outputs.link == "softmax":
-        shares = np.exp(groups - groups.max(axis=1, keepdims=True))
+        shares = np.exp(groups - groups.max(axis=2, keepdims=True))
     else:
         shares = _sigmoid(groups)
-        if groups.shape[1] == 1:
-            shares = np.concatenate([1.0 - shares, shares], axis=1)
-    totals = shares.sum(axis=1, keepdims=True)
+        if groups.shape[2] == 1:
+            shares = np.concatenate([1.0 - shares, shares], axis=2)
+    totals = shares.sum(axis=2, keepdims=True)
     even = np.full_like(shares, 1.0 / outputs.labels)
-    mean: Doubles = np.where(totals > 0, shares / np.where(totals > 0, totals, 1.0), even).mean(axis=0)
+    mean: Doubles = np.where(totals > 0, shares / np.where(totals > 0, totals, 1.0), even).mean(axis=1)
     return mean
 
 
