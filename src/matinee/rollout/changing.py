@@ -17,7 +17,7 @@ TRIED_AGAIN = (SourceUnavailable, Refused)  # what says something of the moment,
 
 
 class GateRefusal(ModelRejected):
-    """The gate let a candidate not pass; `verdict` holds the figures."""
+    """The gate did not let a candidate pass; `verdict` holds the figures."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.reasons)
@@ -41,8 +41,12 @@ class Changer:
     # --- the first version ----------------------------------------------------------------------------------
 
     async def start_with(self, revision: Revision) -> None:
-        """Answer with `revision`; when it was refused, or is now, with what was live before that, if it can be had."""
+        """Answer with `revision`; when it was refused, or is now, with what was live before that, if it can be had.
+
+        What an earlier process refused is then judged once more: its settings may have been the reason.
+        """
         if self.record.is_held(revision.key) and await self._start_before(revision):
+            self.record.forget_refusals()
             return
         self.candidate = revision
         try:
@@ -55,7 +59,7 @@ class Changer:
             self.candidate = None
 
     async def start_with_last_good(self) -> bool:
-        """The registry is away: answer with the newest version in the cache, marked stale; false when there is none."""
+        """The registry does not tell: answer with the newest version in the cache, marked stale; false for none."""
         parcel = await self.preparation.last_good()
         if parcel is not None:
             await self._put(parcel, "start", {})

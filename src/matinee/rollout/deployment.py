@@ -140,7 +140,7 @@ class Deployment:
     async def _open_first(self) -> None:
         try:
             revision = await self._ask()
-        except SourceUnavailable:
+        except MatineeError:  # the registry is away, or does not know us or the alias any more
             if not await self._changer.start_with_last_good():
                 raise
         else:

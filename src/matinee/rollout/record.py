@@ -10,7 +10,7 @@ from matinee.rollout.history import Entry, History, Key
 class Record:
     """Entries under one reference. A revision is passed over once it was refused, or gone back from.
 
-    The first until it changes or is asked for by `reload`; the second until the reference means something else.
+    The first until `reload` asks for it or a new process starts; the second until the reference means something else.
     """
 
     def __init__(self, name: str, source: str, folder: Path | None) -> None:
@@ -41,6 +41,10 @@ class Record:
         if self._left is not None and key != self._left:
             self._held.discard(self._left)
             self._left = None
+
+    def forget_refusals(self) -> None:
+        """Pass over only what was gone back from."""
+        self._held = {self._left} if self._left is not None else set()
 
     def last_live(self, other_than: Key) -> Entry | None:
         """The newest version that was live under this reference and is another one than `other_than`."""

@@ -14,7 +14,7 @@ from matinee.core.bundle import Revision
 from matinee.core.errors import ClassifierFailed, Conflict, ModelRejected, NotReady, SourceUnavailable
 from matinee.core.events import GateJudged, ModelClosed, ModelRefused, ModelSwapped, Polled
 from matinee.core.reference import ModelRef
-from matinee.rollout import ProbationLimits
+from matinee.rollout import GateLimits, ProbationLimits
 from matinee.sources import Sources
 
 
@@ -189,6 +189,27 @@ def test_a_restart_does_not_bring_back_what_was_gone_back_from(tmp_path: Path) -
         async with again.open() as deployment:
             assert (await again.ask())[0][2] == 0.9
             assert [entry.cause for entry in deployment.history] == ["start", "reload", "rollback", "start"]
+
+    asyncio.run(scene())
+
+
+def test_a_restart_judges_once_more_what_was_refused(tmp_path: Path) -> None:
+    """Meanwhile what was live before answers; with other settings the refused version may pass."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open():
+            house.publish("two", bias=0.1, labels=("bad", "good"))
+            await house.look()
+            assert len(house.told.of(ModelRefused)) == 1
+        names = {"bad": "negative", "good": "positive"}
+        again = House(tmp_path, gate=GateLimits(label_names=names))
+        async with again.open() as deployment:
+            assert (await again.ask())[0] == (deployment.history[0].version, "positive", 0.9)
+            deployment.hint()
+            await again.told.until(lambda: len(again.told.of(ModelSwapped)) == 2)
+            assert (await again.ask())[0][1:] == ("positive", 0.8)
 
     asyncio.run(scene())
 
