@@ -123,10 +123,11 @@ class HostileServer(FileServer):
         self._name = name
 
     def answer(self, path: str, _query: str) -> tuple[int, bytes, dict[str, str]]:
-        """The three questions that a pull asks."""
+        """The questions that a pull asks."""
         version = {"name": "m", "version": "1", "source": self._location, "creation_timestamp": 1}
         answers = {
             "/api/2.0/mlflow/registered-models/alias": {"model_version": version},
+            "/api/2.0/mlflow/registered-models/get": {"registered_model": {"name": "m"}},
             "/api/2.0/mlflow/model-versions/get-download-uri": {"artifact_uri": self._location},
             "/api/2.0/mlflow-artifacts/artifacts": {"files": [{"path": self._name, "is_dir": False, "file_size": 1}]},
         }

@@ -171,6 +171,8 @@ def _translated(ref: ModelRef) -> Iterator[None]:
     except MlflowException as error:
         text = (str(error).splitlines() or [""])[0][:200]
         code = str(error.error_code)
+        if "invalid path" in text.lower():  # the client's own check of names in listings
+            raise CorruptBundle(f"{ref}: the registry lists a file whose name leaves the folder") from error
         if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND") or "not found" in text.lower():
             raise RevisionNotFound(f"{ref}: the registry at {_server()} has none: {text}") from error
         if code in ("PERMISSION_DENIED", "UNAUTHENTICATED") or re.search(r"\b(401|403)\b", text):
