@@ -124,7 +124,12 @@ def serving(folder: Path, **settings: str) -> Iterator[tuple[int, int]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "ADMIN_KEY": KEY, "ANSWER_CACHE": "0", "HOST": "127.0.0.1", "GATE_FLIPS": "1"}
-    environment |= {"CACHE_DIR": str(folder / "cache"), "LOG_LEVEL": os.environ.get("LOG_LEVEL", "error"), "PORT": str(port), **settings}
+    environment |= {
+        "CACHE_DIR": str(folder / "cache"),
+        "LOG_LEVEL": os.environ.get("LOG_LEVEL", "error"),
+        "PORT": str(port),
+        **settings,
+    }
     process = subprocess.Popen([sys.executable, "-m", "matinee", "serve"], env=environment, cwd=folder)
     try:
         yield port, process.pid

@@ -59,10 +59,11 @@ def main() -> int:
     parser.add_argument("--model", default="bundled:imdb-sentiment", help="what the image serves")
     parser.add_argument("--only", action="append", default=[], help="acts whose name has this in it")
     parser.add_argument("--without", action="append", default=[], help="acts to leave out, likewise")
+    parser.add_argument("--keep-images", action="store_true", help="do not build what an earlier rehearsal has built")
     arguments = parser.parse_args()
     folder = Path(os.environ.get("REHEARSAL_DIR", ROOT / "build" / "rehearsal")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    stage = Stage(folder, arguments.model)
+    stage = Stage(folder, arguments.model, keep_images=arguments.keep_images)
     started = monotonic()
     fine = True
     with _registry(folder):

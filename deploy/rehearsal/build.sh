@@ -6,6 +6,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=(--layers)
 [ -z "${NO_CACHE:-}" ] || cache+=(--no-cache)
-exec nice -n 5 buildah bud --quiet "${cache[@]}" --pull-never --timestamp 1700000000 "${BUILD_MOUNTS[@]}" \
+exec nice -n "${REHEARSAL_NICE:-5}" buildah bud --quiet "${cache[@]}" --pull-never --timestamp 1700000000 "${BUILD_MOUNTS[@]}" \
   --build-arg "BASE_IMAGE=$SLIM_BASE" --build-arg "DISTROLESS_IMAGE=$DISTROLESS_BASE" \
   --target "$1" --tag "$2" .

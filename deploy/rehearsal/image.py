@@ -24,7 +24,7 @@ def bases(stage: Stage) -> str:
 def build(stage: Stage) -> str:
     """The shipped Dockerfile."""
     needs("buildah")
-    stage.run(str(_HERE / "build.sh"), "distroless", stage.image)
+    stage.build("distroless", stage.image)
     size = int(stage.run("podman", "inspect", stage.image, "--format={{.Size}}").stdout)
     stage.figures["image, unpacked"] = f"{size / 1e6:.0f} MB (limit 300)"
     expect(size <= _LIMIT_UNPACKED, f"the image has {size / 1e6:.0f} MB, allowed are 300")

@@ -15,7 +15,6 @@ from deploy.rehearsal.containers import free_port
 from deploy.rehearsal.image import push_image
 from deploy.rehearsal.stage import ROOT, NotAsExpected, Skipped, Stage, expect, tail
 
-_HERE = Path(__file__).parent
 _BUNDLED = ROOT / "src" / "matinee" / "bundled" / "imdb-sentiment-linear"
 
 Publish = Callable[[dict[str, bytes]], str]
@@ -114,7 +113,7 @@ def _follow(on: CloudStage, alias: str, variables: dict[str, str], publish: Publ
     """Release, nothing new, something new, something wrong, and back."""
     stage = on.stage
     full = "localhost/matinee:full"
-    stage.run(str(_HERE / "build.sh"), "full", full)
+    stage.build("full", full)
     repository = stage.pushed.partition("@")[0]
     image = f"{repository}@{push_image(stage, full, stage.folder / 'full.digest')}"
     on.memory = "1Gi"

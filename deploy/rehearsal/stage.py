@@ -33,6 +33,7 @@ class Stage:
     model: str
     image: str = "localhost/matinee:rehearsal"
     pushed: str = ""
+    keep_images: bool = False
     rows: list[tuple[str, str, float, str]] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
 
@@ -57,6 +58,12 @@ class Stage:
         if check and done.returncode:
             raise NotAsExpected(f"{' '.join(command)[:200]} ended with {done.returncode}: {done.stderr[-1500:]}")
         return done
+
+    def build(self, target: str, image: str) -> None:
+        """Build the shipped Dockerfile, unless an image of an earlier rehearsal is to be kept."""
+        known = self.run("podman", "image", "exists", image, check=False).returncode == 0
+        if not (self.keep_images and known):
+            self.run(str(Path(__file__).parent / "build.sh"), target, image)
 
     def act(self, name: str, play: Callable[["Stage"], str]) -> bool:
         """Play one act; what it returns is what it proved."""
