@@ -9,6 +9,7 @@ from typing import Any
 from starlette.testclient import TestClient
 from tests.fakes.classifier import know_obedient
 
+from matinee.api.edge import Edge
 from matinee.api.lifecycle import Lifecycle
 from matinee.app import create_app
 from matinee.settings import load_settings
@@ -42,3 +43,10 @@ def serving(folder: Path, environ: Mapping[str, str] | None = None, *, wait: boo
         while wait and not lifecycle.started and lifecycle.failure is None:
             client.get("/readyz")
         yield client
+
+
+def edge_of(client: TestClient) -> Edge:
+    """The application behind the client."""
+    app = client.app
+    assert isinstance(app, Edge)
+    return app

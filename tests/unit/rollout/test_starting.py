@@ -1,0 +1,109 @@
+"""How a deployment starts: with what was live before, from the cache while the registry is away, or not yet."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.unit.rollout.stage import House, known_flavor, unavailable
+
+from matinee.core.errors import ModelRejected, NotReady
+from matinee.core.events import ModelRefused, ModelSwapped
+from matinee.rollout import GateLimits
+
+
+@pytest.fixture(autouse=True)
+def _flavor(tmp_path: Path) -> Iterator[None]:
+    with known_flavor(tmp_path):
+        yield
+
+
+def test_a_restart_does_not_bring_back_what_was_gone_back_from(tmp_path: Path) -> None:
+    """The history is on the disk: a new process answers with the version that was live, not with the alias."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1)
+            await deployment.reload()
+            await deployment.rollback()
+        again = House(tmp_path)
+        async with again.open() as deployment:
+            assert (await again.ask())[0][2] == 0.9
+            assert [entry.cause for entry in deployment.history] == ["start", "reload", "rollback", "start"]
+
+    asyncio.run(scene())
+
+
+def test_a_restart_judges_once_more_what_was_refused(tmp_path: Path) -> None:
+    """Meanwhile what was live before answers; with other settings the refused version may pass."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open():
+            house.publish("two", bias=0.1, labels=("bad", "good"))
+            await house.look()
+            assert len(house.told.of(ModelRefused)) == 1
+        names = {"bad": "negative", "good": "positive"}
+        again = House(tmp_path, gate=GateLimits(label_names=names))
+        async with again.open() as deployment:
+            assert (await again.ask())[0] == (deployment.history[0].version, "positive", 0.9)
+            deployment.hint()
+            await again.told.until(lambda: len(again.told.of(ModelSwapped)) == 2)
+            assert (await again.ask())[0][1:] == ("positive", 0.8)
+
+    asyncio.run(scene())
+
+
+def test_starts_with_the_last_good_version_while_the_registry_is_away(tmp_path: Path) -> None:
+    """It is marked stale, and not any more once the registry has confirmed it."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one")
+        async with house.open():
+            pass
+        again = House(tmp_path)
+        again.sources.answer = unavailable
+        async with again.open() as deployment:
+            assert deployment.state.stale
+            assert (await again.ask())[0][1] == "positive"
+            again.sources.answer = None
+            await again.look()
+            assert not deployment.state.stale
+
+    asyncio.run(scene())
+
+
+def test_without_registry_and_cache_it_is_not_ready_and_comes_up_by_itself(tmp_path: Path) -> None:
+    """Requests are refused, nothing crashes, and the first answer of the registry is enough."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one")
+        house.sources.answer = unavailable
+        async with house.open(opened=False) as deployment:
+            await house.told.until(lambda: "away" in deployment.state.error)
+            with pytest.raises(NotReady):
+                deployment.acquire()
+            house.sources.answer = None
+            deployment.hint()
+            await deployment.opened()
+            assert deployment.state.error == ""
+
+    asyncio.run(scene())
+
+
+def test_a_model_that_cannot_be_served_is_told_by_opened(tmp_path: Path) -> None:
+    """What no waiting will cure is an error for the one who starts the server."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", trouble="raises")
+        async with house.open(opened=False) as deployment:
+            with pytest.raises(ModelRejected, match="ValueError"):
+                await deployment.opened()
+
+    asyncio.run(scene())
