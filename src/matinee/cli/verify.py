@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,7 +57,7 @@ def inspect(
     bundle, version = _pull(stages, model)
     report = check(bundle, stages.policy)
     about = _describe(report, bundle) | {"reference": model, "version": version, "digest": bundle.digest}
-    about |= _try(stages, bundle) if report.passed else {"loads": False, "refused": list(report.reasons)}
+    about |= _try(stages, model) if report.passed else {"loads": False, "refused": list(report.reasons)}
     if json_output:
         typer.echo(json.dumps(about, indent=2, ensure_ascii=False))
     else:
@@ -120,17 +121,14 @@ def _describe(report: "Report", bundle: "Bundle") -> dict[str, Any]:
     return about
 
 
-def _try(stages: "Stages", bundle: "Bundle") -> dict[str, Any]:
-    """Load it, to see."""
-    from matinee.flavors import load
-    from matinee.verify import inspect as inspect_bundle
+def _try(stages: "Stages", model: str) -> dict[str, Any]:
+    """Load it, to see; of a cascade the members too."""
+    from matinee.core.reference import ModelRef
+    from matinee.rollout import open_model
 
-    verified = inspect_bundle(bundle, stages.policy)
-    if verified.manifest.flavor == "cascade":
-        return {"loads": True}  # its members are models of their own
     began = time.perf_counter()
     try:
-        classifier = load(verified, stages.load)
+        classifier = open_model("inspected", ModelRef.parse(model), stages).classifier
     except MatineeError as error:
         return {"loads": False, "refused": [error.message]}
     labels = list(classifier.labels)
@@ -159,9 +157,19 @@ def _print_description(about: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
-    for key, value in about.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        if isinstance(value, dict):
-            shown = ", ".join(f"{name}={inner}" for name, inner in value.items())
-        table.add_row(f"[bold]{key}[/]", escape(str(shown)))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for key, value in _rows(about):
+        table.add_row(f"[bold]{key}[/]", escape(value))
     Console(file=sys.stdout).print(table)
+
+
+def _rows(about: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """One row for each single value; longer tables and lists of tables are for `--json`."""
+    for key, value in about.items():
+        if isinstance(value, Mapping):
+            yield from _rows(value, f"{prefix}{key} ")
+        elif not isinstance(value, list):
+            yield prefix + key, str(value)
+        elif all(isinstance(item, str) for item in value):
+            yield prefix + key, ", ".join(value)
