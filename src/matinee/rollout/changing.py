@@ -50,7 +50,7 @@ class Changer:
             return
         self.candidate = revision
         try:
-            await self._put(await self.preparation.fetch(revision), "start", {})
+            await self._start(await self.preparation.fetch(revision))
         except MatineeError as error:
             self._refuse(revision, error)
             if not await self._start_before(revision):
@@ -59,10 +59,13 @@ class Changer:
             self.candidate = None
 
     async def start_with_last_good(self) -> bool:
-        """The registry does not tell: answer with the newest version in the cache, marked stale; false for none."""
-        parcel = await self.preparation.last_good()
+        """The registry does not tell: answer with the newest version in the cache, marked stale; false for none.
+
+        What was refused or gone back from is better than nothing, and only that.
+        """
+        parcel = await self.preparation.last_good(self.record.held) or await self.preparation.last_good()
         if parcel is not None:
-            await self._put(parcel, "start", {})
+            await self._start(parcel)
         return parcel is not None
 
     async def _start_before(self, refused: Revision) -> bool:
@@ -70,8 +73,13 @@ class Changer:
         if before is None:
             return False
         with suppress(MatineeError):
-            await self._put(await self.preparation.fetch(before.revision(refused.reference)), "start", {})
+            await self._start(await self.preparation.fetch(before.revision(refused.reference)))
         return self.switch.live is not None
+
+    async def _start(self, parcel: Parcel) -> None:
+        """What an earlier process went back from stays on record, for the process after this one."""
+        left = self.record.left
+        await self._put(parcel, "start", {}, held=left if left != parcel.bundle.revision.key else None)
 
     # --- another version ------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """From a revision to a version that is ready to answer: fetched, judged, loaded, tried out, warm."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from matinee.core.bundle import Revision
 from matinee.core.errors import ModelRejected, SourceUnavailable
@@ -9,6 +9,7 @@ from matinee.core.events import GateJudged, fan_out
 from matinee.engine import Admission, Engine
 from matinee.rollout import background
 from matinee.rollout.gate import Verdict, golden_examples, golden_reasons, try_out
+from matinee.rollout.history import Key
 from matinee.rollout.live import Live, Version
 from matinee.rollout.opening import Opened, Opening, Parcel, Stages, refusing
 from matinee.rollout.options import RolloutOptions
@@ -66,9 +67,10 @@ class Preparation:
         """Pull and verify `revision`."""
         return await background.run(lambda: self._opening.fetch(revision), nice=background.NICE)
 
-    async def last_good(self) -> Parcel | None:
+    async def last_good(self, passing_over: Collection[Key] = ()) -> Parcel | None:
         """The last revision in the cache that has answered, verified; None when there is none."""
-        bundle = await background.run(lambda: self._stages.sources.last_good(self._opening.reference))
+        reference, sources = self._opening.reference, self._stages.sources
+        bundle = await background.run(lambda: sources.last_good(reference, passing_over))
         if bundle is None:
             return None
         return await background.run(lambda: self._opening.unpack(bundle))

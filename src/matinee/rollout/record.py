@@ -32,6 +32,16 @@ class Record:
         """The newest refusal under this reference."""
         return next((e for e in reversed(self.entries) if e.event == "refused" and e.source == self._source), None)
 
+    @property
+    def held(self) -> frozenset[Key]:
+        """The keys that are passed over."""
+        return frozenset(self._held)
+
+    @property
+    def left(self) -> Key | None:
+        """What was gone back from, while the reference still means it."""
+        return self._left
+
     def is_held(self, key: Key) -> bool:
         """Whether the revision is passed over."""
         return key in self._held

@@ -7,7 +7,7 @@ its own that is ended when it takes too long; models of this machine are read di
 
 import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import uniform
@@ -92,13 +92,15 @@ class Sources:
         if not isinstance(self._source(bundle.revision.reference), InPlace):
             self._cache.records.confirm(bundle.revision.reference.text, bundle.digest)
 
-    def last_good(self, ref: ModelRef) -> Bundle | None:
+    def last_good(self, ref: ModelRef, passing_over: Collection[tuple[str, str]] = ()) -> Bundle | None:
         """The newest confirmed revision of the reference that is still cached, else the newest pulled; marked stale.
 
-        Asks nobody. A pinned revision cannot have changed and is not stale.
+        Asks nobody. A pinned revision cannot have changed and is not stale. Those whose keys are in `passing_over`
+        are not wanted.
         """
         history = self._cache.records.of_reference(ref.text)
-        for record in sorted(history, key=lambda record: not record.confirmed):
+        wanted = [record for record in history if record.revision().key not in passing_over]
+        for record in sorted(wanted, key=lambda record: not record.confirmed):
             if (folder := self._cache.open(record.bundle)) is not None:
                 return Bundle(folder, record.revision(), record.bundle, stale=not record.pinned)
         return None

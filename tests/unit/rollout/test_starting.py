@@ -18,20 +18,65 @@ def _flavor(tmp_path: Path) -> Iterator[None]:
         yield
 
 
-def test_a_restart_does_not_bring_back_what_was_gone_back_from(tmp_path: Path) -> None:
-    """The history is on the disk: a new process answers with the version that was live, not with the alias."""
+async def gone_back(folder: Path) -> None:
+    """A server that went from `one` to `two` and back, and was stopped; the alias still means `two`."""
+    house = House(folder)
+    house.publish("one", bias=0.0)
+    async with house.open() as deployment:
+        house.publish("two", bias=0.1)
+        await deployment.reload()
+        await deployment.rollback()
+
+
+def test_restarts_do_not_bring_back_what_was_gone_back_from(tmp_path: Path) -> None:
+    """The history is on the disk: every new process answers with the version that was live, not with the alias."""
 
     async def scene() -> None:
-        house = House(tmp_path)
-        house.publish("one", bias=0.0)
-        async with house.open() as deployment:
-            house.publish("two", bias=0.1)
-            await deployment.reload()
-            await deployment.rollback()
+        await gone_back(tmp_path)
+        for _ in range(3):
+            again = House(tmp_path)
+            async with again.open() as deployment:
+                await again.look()
+                assert (await again.ask())[0][2] == 0.9
+        causes = [entry.cause for entry in deployment.history]
+        assert causes == ["start", "reload", "rollback", "start", "start", "start"]
+
+    asyncio.run(scene())
+
+
+def test_after_restarts_what_was_gone_back_from_may_come_again_when_it_is_meant_anew(tmp_path: Path) -> None:
+    """The alias moves away and back: that is how people say that they want it."""
+
+    async def scene() -> None:
+        await gone_back(tmp_path)
         again = House(tmp_path)
+        async with again.open():
+            pass
+        again = House(tmp_path)
+        async with again.open():
+            again.point("one")
+            await again.look()
+            again.point("two")
+            again.deployment.hint()
+            await again.told.until(lambda: len(again.told.of(ModelSwapped)) == 2)
+            assert (await again.ask())[0][2] == 0.8
+
+    asyncio.run(scene())
+
+
+def test_without_its_registry_a_restart_does_not_bring_back_what_was_gone_back_from(tmp_path: Path) -> None:
+    """The cache holds both versions; the one that was left is only better than nothing."""
+
+    async def scene() -> None:
+        await gone_back(tmp_path)
+        again = House(tmp_path)
+        again.sources.answer = unavailable
         async with again.open() as deployment:
+            assert deployment.state.stale
             assert (await again.ask())[0][2] == 0.9
-            assert [entry.cause for entry in deployment.history] == ["start", "reload", "rollback", "start"]
+            again.sources.answer = None
+            await again.look()
+            assert (await again.ask())[0][2] == 0.9, "the alias still means what was gone back from"
 
     asyncio.run(scene())
 
