@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import DEVNULL, Popen
 from time import monotonic
 
-from deploy.rehearsal import cloudrun, image, orchestrators, registries, scheduler, workflows
+from deploy.rehearsal import cloudrun, identity, image, orchestrators, registries, scheduler, workflows
 from deploy.rehearsal.stage import ROOT, Stage
 
 _REGISTRY = """version: 0.1
@@ -30,6 +30,7 @@ ACTS: list[tuple[str, Callable[[Stage], str]]] = [
     ("refresh from W&B", registries.wandb),
     ("refresh from MLflow", registries.mlflow),
     ("Cloud Scheduler", scheduler.schedule),
+    ("identity token by federation", identity.federated),
     ("workflows under act", workflows.push_and_refresh),
     ("podman kube play", orchestrators.kube_play),
     ("compose", orchestrators.compose),

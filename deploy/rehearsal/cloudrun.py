@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.rehearsal.containers import PodmanLauncher, ask
 from deploy.rehearsal.image import push_image
-from deploy.rehearsal.stage import ROOT, Skipped, Stage, expect, needs, tail
+from deploy.rehearsal.stage import GCLOUD_ALONE, ROOT, Skipped, Stage, expect, needs, tail
 from tests.fakes.cloud_run import CloudRun
 from tests.fakes.cloud_run_doors import serve
 
@@ -38,13 +38,10 @@ class CloudStage:
         """Gcloud's own variables that send it to loopback."""
         here = f"http://127.0.0.1:{self.control_port}"
         return {
+            **GCLOUD_ALONE,
             "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "1",
             "CLOUDSDK_CORE_PROJECT": "demo-project",
-            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
             "CLOUDSDK_CONFIG": str(self.stage.folder / "gcloud"),
-            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
-            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
-            "CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API": "false",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "http://run.test/",  # gcloud puts the region before the name
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING": f"{here}/",
             "http_proxy": here,

@@ -10,6 +10,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
+# Gcloud keeps to what it is asked for, and asks nobody.
+GCLOUD_ALONE = {
+    "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+    "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+    "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
+    "CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API": "false",
+}
+
 
 class Skipped(Exception):
     """The machine lacks something; the message says what."""

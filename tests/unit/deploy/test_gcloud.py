@@ -65,15 +65,35 @@ def test_an_answer_that_is_no_json_is_a_failure() -> None:
         Gcloud("demo", "here", Recorder("Listed 0 items.")).live("matinee")
 
 
-def test_a_person_gets_a_token_without_an_audience() -> None:
-    """Gcloud refuses the audience for accounts that are not service accounts."""
+def _account(name: str, token_for: Sequence[str]) -> Gcloud:
+    """A gcloud logged in as this account, which gives a token for these arguments only."""
 
     def run(arguments: Sequence[str]) -> str:
-        if any(argument.startswith("--audiences") for argument in arguments):
-            raise ControlFailed("Invalid account type for `--audiences`")
+        if arguments[0] == "config":
+            return f"{name}\n"
+        if list(arguments[2:]) != list(token_for):
+            raise ControlFailed("Invalid account type for `--audiences`. Requires valid service account.")
         return "token\n"
 
-    assert Gcloud("demo", "here", run).identity_token("https://matinee.test") == "token"
+    return Gcloud("demo", "here", run)
+
+
+def test_a_person_gets_a_token_without_an_audience() -> None:
+    """Gcloud refuses the audience for accounts that are not service accounts."""
+    assert _account("jo@example.com", []).identity_token("https://matinee.test") == "token"
+
+
+def test_a_federated_account_impersonates_itself_for_a_token() -> None:
+    """Without a key gcloud has no identity token for it, with an audience or without."""
+    name = "deploy@demo.iam.gserviceaccount.com"
+    wanted = ["--audiences=https://matinee.test", f"--impersonate-service-account={name}"]
+    assert _account(name, wanted).identity_token("https://matinee.test") == "token"
+
+
+def test_an_account_without_a_token_is_a_failure() -> None:
+    """In gcloud's own words."""
+    with pytest.raises(ControlFailed, match="Requires valid service account"):
+        _account("deploy@demo.iam.gserviceaccount.com", ["nothing"]).identity_token("https://matinee.test")
 
 
 def test_gcloud_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
