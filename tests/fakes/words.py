@@ -9,6 +9,7 @@ it known, in this process and in those that it starts.
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from matinee.core.manifest import Example, FileEntry, Manifest
 from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
 from matinee.flavors import LoadOptions
 
-TROUBLES = ("crash", "hang", "oom", "nan", "slow", "raises", "late-failure")
+TROUBLES = ("crash", "hang", "oom", "nan", "slow", "raises", "late-failure", "late-hang")
+RELEASE = threading.Event()  # ends a `late-hang`
 LABELS = ("negative", "positive")
 ENTRY_POINTS = "[matinee.flavors]\nwords = tests.fakes.words:load\n"
 
@@ -64,6 +66,8 @@ class Words:
             time.sleep(self._seconds)
         if self._trouble == "late-failure" and self._runs > 3:
             raise RuntimeError("broken by now")
+        if self._trouble == "late-hang" and self._runs > 3:
+            RELEASE.wait(60)
         high = float("nan") if self._trouble == "nan" else 0.9 - self._bias
         good = [isinstance(row, Length) and row.good for row in rows]
         return np.array([[1 - high, high] if is_good else [high, 1 - high] for is_good in good], dtype=np.float32)

@@ -41,7 +41,8 @@ class ProbationLimits:
 
     During its first `seconds`, from `minimum` requests on: the share of requests that it fails may be `failures`,
     and the 95th percentile of its latency `latency_ratio` times that of the version before it, once it is above
-    `latency_floor_ms`. `seconds` 0 switches it off.
+    `latency_floor_ms`. It also goes when `minimum` requests in a row come to no answer in time while it runs nothing
+    to its end. `seconds` 0 switches it off.
     """
 
     seconds: float = 300.0

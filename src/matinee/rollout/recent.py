@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from matinee.core.errors import ClassifierFailed, MatineeError
-from matinee.core.events import Event, Predicted
+from matinee.core.errors import ClassifierFailed, DeadlineExceeded, MatineeError
+from matinee.core.events import BatchRun, Event, Predicted
 from matinee.rollout.options import ProbationLimits
 
 MAX_CHARACTERS = 20_000  # of one remembered text; longer ones are passed over, so the memory stays bounded
@@ -64,29 +64,44 @@ class Probation:
         self._ends = 0.0
         self._answered = 0
         self._failed = 0
+        self._late = 0  # requests in a row that got no answer in time, while the model ran nothing to its end
         self._latencies: deque[float] = deque(maxlen=200)
 
     def begin(self) -> None:
         """The version answers from now on."""
         self._ends = self._clock() + self._limits.seconds
-        self._answered = self._failed = 0
+        self._answered = self._failed = self._late = 0
         self._latencies.clear()
 
     def observe(self, event: Event) -> None:
         """Listen to the version's engine."""
+        if isinstance(event, BatchRun):
+            self._late = 0
         if not isinstance(event, Predicted) or self._over():
             return
         self._answered += 1
         if not event.cached:
+            self._late = 0
             self._latencies.append(event.seconds * 1000 / len(event.predictions))
         if self._answered % CHECK_EVERY == 0:
             self._check_latency()
 
     def failed(self, error: BaseException) -> None:
-        """A request ended with `error`; only what is the model's own fault counts."""
-        ours = isinstance(error, ClassifierFailed) or not isinstance(error, MatineeError)
-        if not ours or not isinstance(error, Exception) or self._over():
+        """A request ended with `error`; only what is the model's own fault counts.
+
+        A request that took too long may have waited behind others, so of these only a row of them counts, during
+        which the model ended nothing: it hangs.
+        """
+        if not isinstance(error, Exception) or self._over():
             return
+        if isinstance(error, DeadlineExceeded):
+            self._late += 1
+            if self._late >= self._limits.minimum:
+                self._end(f"{self._late} requests in a row got no answer in time, and the model ended nothing")
+        elif isinstance(error, ClassifierFailed) or not isinstance(error, MatineeError):
+            self._count_failure()
+
+    def _count_failure(self) -> None:
         self._failed += 1
         total = self._answered + self._failed
         if total >= self._limits.minimum and self._failed > self._limits.failures * total:

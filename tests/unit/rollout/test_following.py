@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes import words
 from tests.unit.rollout.stage import House, known_flavor
 
 from matinee.core.bundle import Revision
-from matinee.core.errors import ClassifierFailed, Conflict, ModelRejected, SourceUnavailable
+from matinee.core.errors import ClassifierFailed, Conflict, DeadlineExceeded, ModelRejected, SourceUnavailable
 from matinee.core.events import GateJudged, ModelClosed, ModelRefused, ModelSwapped, Polled
 from matinee.core.reference import ModelRef
+from matinee.engine import EngineLimits
 from matinee.rollout import ProbationLimits
 from matinee.sources import Sources
 
@@ -172,6 +174,30 @@ def test_a_version_that_fails_in_its_first_minutes_is_taken_back(tmp_path: Path)
             assert (await house.ask("a good one"))[0][2] == 0.9
             assert "requests failed" in deployment.history[-1].reasons[0]
 
+    asyncio.run(scene())
+
+
+def test_a_version_that_hangs_in_its_first_minutes_is_taken_back(tmp_path: Path) -> None:
+    """Requests that get no answer in time bring the old version back, and its thread that hangs holds up nobody."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        limits = EngineLimits(timeout_seconds=1.0, cache_entries=0)
+        house.options = replace(house.options, probation=ProbationLimits(minimum=5), engine=limits)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1, trouble="late-hang")
+            await deployment.reload()
+            while house.told.of(ModelSwapped)[-1].cause == "reload":
+                asked = (house.ask("a good film") for _ in range(6))
+                outcomes = await asyncio.gather(*asked, return_exceptions=True)
+                assert all(isinstance(outcome, list | DeadlineExceeded) for outcome in outcomes)
+            assert house.told.of(ModelSwapped)[-1].cause == "auto-rollback"
+            assert (await house.ask("a good one"))[0][2] == 0.9
+            assert "got no answer in time" in deployment.history[-1].reasons[0]
+            words.RELEASE.set()
+
+    words.RELEASE.clear()
     asyncio.run(scene())
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from matinee.core.errors import ClassifierFailed, Overloaded, TextTooLong
-from matinee.core.events import Predicted
+from matinee.core.errors import ClassifierFailed, DeadlineExceeded, Overloaded, TextTooLong
+from matinee.core.events import BatchRun, Predicted
 from matinee.core.prediction import ModelIdentity, Prediction
 from matinee.rollout.budget import LoadBudget
 from matinee.rollout.options import ProbationLimits
@@ -63,6 +63,22 @@ def test_what_callers_or_the_load_do_is_not_the_models_fault(error: BaseExceptio
     for _ in range(100):
         trial.probation.failed(error)
     assert trial.reasons == []
+
+
+def test_requests_that_come_to_nothing_while_the_model_ends_nothing_end_a_version() -> None:
+    """It hangs. Requests that are late in a long queue do not count, for there the model ends batch after batch."""
+    late = DeadlineExceeded("no answer within 30 seconds")
+    trial = Trial()
+    for _ in range(5):
+        for _ in range(19):
+            trial.probation.failed(late)
+        trial.probation.observe(BatchRun(MODEL, 1, 3, 3, 0.01))
+    assert trial.reasons == []
+    for _ in range(19):
+        trial.probation.failed(late)
+        trial.probation.observe(replace(answered(), cached=1))
+    trial.probation.failed(late)
+    assert trial.reasons == ["20 requests in a row got no answer in time, and the model ended nothing"]
 
 
 def test_a_latency_far_above_that_before_ends_a_version() -> None:
