@@ -3,11 +3,13 @@
 The W&B client works in a process of its own (`wandb_worker`) with a low priority: its cost for each row (some
 0.2 ms) and its memory stay away from the requests, and a run is finished even when the server is killed. Here is
 only what the server does for it: remember a few numbers for each prediction, and once a second hand them over from
-a thread. When the other side is slow or away, what finds no room is dropped and counted.
+a thread, when the run has begun. While the other side is slow or away, rows wait; what finds no room is dropped and
+counted.
 """
 
 import json
 import os
+import selectors
 import subprocess
 import sys
 import threading
@@ -25,6 +27,7 @@ from matinee.core.errors import MissingExtra
 from matinee.core.events import Event, ModelSwapped, Predicted, RequestFailed
 
 BATCH_ROWS = 500
+FIRST_PAUSE = 1.0
 MOST_LABELS = 20
 LONGEST_TEXT = 2_000
 
@@ -69,7 +72,8 @@ class WandbLog:
         self._failures = 0
         self._closing = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
-        self._pause = 1.0
+        self._begun = False
+        self._pause = FIRST_PAUSE
         self._not_before = 0.0
         self._thread = threading.Thread(target=self._work, name="matinee-wandb-log", daemon=True)
         self._thread.start()
@@ -108,13 +112,15 @@ class WandbLog:
 
     def _work(self) -> None:
         while not self._closing.wait(self._options.every_seconds):
-            self._hand_over()
-        self._hand_over()
-        self._end()
+            self._hand_over(0.0)
+        ends = time.monotonic() + self._options.finish_seconds + 1.0
+        self._hand_over(self._options.finish_seconds + 1.0)
+        self._dropped(len(self._rows))
+        self._end(ends - time.monotonic())
 
-    def _hand_over(self) -> None:
-        """Hand over what waits; what the worker does not take is dropped."""
-        if not self._rows or not self._worker_runs():
+    def _hand_over(self, patience: float) -> None:
+        """Hand over what waits if the run has begun, or begins within `patience` seconds."""
+        if not self._rows or not self._worker_runs() or not self._run_has_begun(patience):
             return
         failures, self._failures = self._failures, 0
         self._write({"failures": failures})
@@ -131,11 +137,21 @@ class WandbLog:
         restart = self._process is not None
         if time.monotonic() < self._not_before or (restart and self._closing.is_set()):
             return False
-        self._close_input()
+        self._close_pipes()
         self._not_before = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, self._options.longest_pause)
         self._process = self._start()
         return True
+
+    def _run_has_begun(self, patience: float) -> bool:
+        stream = self._process.stdout if self._process else None
+        if not self._begun and stream is not None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(stream, selectors.EVENT_READ)
+                said = os.read(stream.fileno(), 100) if selector.select(patience) else b""
+            self._begun = bool(said)  # at the end of a worker that could not begin, nothing is read
+            self._pause = FIRST_PAUSE if self._begun else self._pause
+        return self._begun
 
     def _start(self) -> subprocess.Popen[bytes]:
         options = asdict(self._options)
@@ -146,12 +162,12 @@ class WandbLog:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "matinee.monitor.wandb_worker"],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
             start_new_session=True,  # a Ctrl-C is for the server; the worker ends when its input does
         )
-        self._process = process
+        self._process, self._begun = process, False
         self._write({"run": self._run_id, **options})
         return process
 
@@ -166,21 +182,22 @@ class WandbLog:
             return False
         return True
 
-    def _end(self) -> None:
-        """Close the worker's input, so that it finishes the run; end it when that takes too long."""
-        self._close_input()
+    def _end(self, seconds: float) -> None:
+        """Close the worker's input, so that it finishes the run; end it when that takes longer than `seconds`."""
+        self._close_pipes()
         if self._process is None:
             return
         try:
-            self._process.wait(self._options.finish_seconds + 1.0)
+            self._process.wait(max(seconds, 0.0))
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
-    def _close_input(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            with suppress(OSError):  # what it did not take is lost with it
-                self._process.stdin.close()
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout) if self._process else ():
+            if pipe is not None:
+                with suppress(OSError):  # what it did not take is lost with it
+                    pipe.close()
 
     # --- from anywhere --------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The process that talks to W&B: `python -m matinee.monitor.wandb_worker`, started by `wandb_log`.
 
-Reads lines of JSON: first the options, then rows, until its input ends; then it finishes the run. It ignores the
-signals that end the server, because the server closes its input when it goes.
+Reads lines of JSON: first the options, then rows, until its input ends; then it finishes the run. It writes one line
+when the run has begun: before that, it is sent nothing that could get lost. It ignores the signals that end the
+server, because the server closes its input when it goes.
 """
 
 import json
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MINUTE = 60.0
+READY = b"ready\n"
 MOST_TEXTS = 100  # in the table of one minute
 
 
@@ -59,8 +61,11 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(19)  # the requests go first, whatever it costs the record
+    report = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever the client prints goes nowhere
     options = json.loads(sys.stdin.readline())
     run = _start(options)
+    os.write(report, READY)
     _record(run, (json.loads(line) for line in sys.stdin))
     run.finish()
 

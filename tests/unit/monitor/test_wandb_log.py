@@ -105,6 +105,21 @@ def test_a_dead_server_costs_a_counter(desk: Desk, monkeypatch: pytest.MonkeyPat
     assert desk.dropped >= 800
     record.close()
     assert desk.told("log") == []
+    assert (desk.sent, desk.dropped) == (0, 1_001), "nothing is taken for sent that no run has"
+
+
+def test_what_was_answered_before_the_run_could_begin_is_in_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows wait for a server that is away, and for one that is slow to begin."""
+    monkeypatch.setenv("FAKE_WANDB_TROUBLE", "init")
+    record = desk.record()
+    for _ in range(5):
+        record.observe(predicted())
+    desk.until(lambda: bool(desk.told("failed")))
+    monkeypatch.delenv("FAKE_WANDB_TROUBLE")
+    desk.until(lambda: desk.sent == 5)
+    record.close()
+    assert len([row for row in desk.told("log") if "label" in row]) == 5
+    assert desk.dropped == 0
 
 
 def test_a_server_that_hangs_holds_up_neither_requests_nor_the_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
