@@ -1,6 +1,7 @@
 """The one place where concrete things are wired together: `create_app(settings)`."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from matinee.api.predict import Limits, predict_endpoints
 from matinee.api.siblings import ALONE, Siblings
 from matinee.api.static import StaticFile, static_endpoints
 from matinee.core.errors import MatineeError
-from matinee.core.events import Observe, RequestFailed
+from matinee.core.events import Event, ModelSwapped, Observe, RequestFailed, fan_out
 from matinee.core.prediction import ModelIdentity
 from matinee.core.reference import ModelRef
 from matinee.engine import EngineLimits
@@ -43,6 +44,7 @@ from matinee.ui import POLICY, page_files
 from matinee.verify import Policy
 
 CLOSE_SECONDS = 1.5  # at shutdown, for what no request waits for
+ROLLBACKS = ("rollback", "auto-rollback")  # causes of `ModelSwapped`
 
 
 def create_app(settings: Settings, lifecycle: Lifecycle, siblings: Siblings = ALONE) -> Edge:
@@ -63,7 +65,7 @@ class Program:
 
     def __init__(self, settings: Settings, lifecycle: Lifecycle, siblings: Siblings) -> None:
         self.listeners = create_observers(settings)
-        self.deployments = create_deployments(settings, self.listeners.observe)
+        self.deployments = create_deployments(settings, fan_out(self.listeners.observe, self._pass_on))
         self._lifecycle = lifecycle
         self._siblings = siblings
         self._opening: asyncio.Task[None] | None = None
@@ -94,16 +96,29 @@ class Program:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(self.deployments.close(), asyncio.to_thread(self.listeners.close))
 
-    def obey(self, operation: str, name: str) -> None:
+    def obey(self, operation: str, subject: str) -> None:
         """Do what was done in another worker process; what comes of it, events tell."""
         if operation == "hint":
             self.deployments.hint()
             return
-        deployment = self.deployments.get(name)
-        change = deployment.reload() if operation == "reload" else deployment.rollback()
-        task = asyncio.create_task(_quietly(change))
+        if operation == "leave":
+            name, version, digest = json.loads(subject)
+            change: Awaitable[object] = self.deployments.get(name).leave((version, digest))
+        else:
+            change = self.deployments.get(subject).reload()
+        task = asyncio.ensure_future(_quietly(change))
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
+
+    def _pass_on(self, event: Event) -> None:
+        """A person, or the first minutes of a version, took it back here: so do the other worker processes."""
+        if isinstance(event, ModelSwapped) and event.cause in ROLLBACKS:
+            asyncio.get_running_loop().call_soon(self._tell_left, event.model.name)
+
+    def _tell_left(self, name: str) -> None:
+        """Which revision was left, because the others may not have come to it yet."""
+        if (left := self.deployments.get(name).left) is not None:
+            self._siblings.tell("leave", json.dumps([name, *left]))
 
     def identity(self) -> ModelIdentity | None:
         """What answers by default."""

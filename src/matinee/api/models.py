@@ -17,7 +17,7 @@ from matinee.core.errors import Unauthorized
 from matinee.rollout import Deployment, Deployments, Webhooks
 
 MAX_HOOK_BYTES = 64 * 1024
-# Tells the other worker processes what was done here: `reload` or `rollback` with a deployment's name, or `hint`.
+# Tells the other worker processes what was done here: `reload` with a deployment's name, or `hint`.
 Tell = Callable[[str, str], None]
 
 
@@ -46,8 +46,7 @@ def model_endpoints(deployments: Deployments, tell: Tell) -> list[Endpoint]:
 
     async def rollback(request: Request) -> Response:
         deployment = asked(request)
-        await asyncio.shield(deployment.rollback())
-        tell("rollback", deployment.name)
+        await asyncio.shield(deployment.rollback())  # the other processes hear of it, as of one that nobody asked for
         return _json({"model": asdict(deployment.state)})
 
     return [

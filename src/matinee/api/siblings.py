@@ -12,11 +12,11 @@ class Siblings(Protocol):
     def started(self) -> None:
         """This worker's models are loaded."""
 
-    def tell(self, operation: str, name: str) -> None:
-        """The others are to do `operation` (`reload`, `rollback`, `hint`) to the deployment `name`, too."""
+    def tell(self, operation: str, subject: str) -> None:
+        """The others are to do it, too: `hint`, `reload` of a deployment, or `leave` (deployment, version, digest)."""
 
     def listen(self, obey: Obey) -> None:
-        """Call `obey(operation, name)` on the running event loop for what the others tell."""
+        """Call `obey(operation, subject)` on the running event loop for what the others tell."""
 
 
 class Alone:
@@ -25,7 +25,7 @@ class Alone:
     def __init__(self, on_started: Callable[[], None] = lambda: None) -> None:
         self.started = on_started
 
-    def tell(self, operation: str, name: str) -> None:
+    def tell(self, operation: str, subject: str) -> None:
         """Nobody is there."""
 
     def listen(self, obey: Obey) -> None:

@@ -23,6 +23,7 @@ from matinee.settings import Settings
 
 SILENCE_SECONDS = 10.0  # a worker whose event loop does nothing for so long is taken for frozen
 RESTART_SECONDS = 1.0  # between two starts of one worker, so that one that dies at once does not eat the machine
+LONGEST_MESSAGE = 64 * 1024
 STOP_SECONDS = 3.0  # beyond draining and shutdown, before workers are killed
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
 
@@ -49,23 +50,23 @@ class Line:
         """The models are loaded."""
         self._send("started", "")
 
-    def tell(self, operation: str, name: str) -> None:
+    def tell(self, operation: str, subject: str) -> None:
         """The parent hands it on."""
-        self._send(operation, name)
+        self._send(operation, subject)
 
     def listen(self, obey: Obey) -> None:
         """Obey what the parent hands on."""
 
         def read() -> None:
-            operation, _, name = self._sock.recv(1024).decode().partition(" ")
+            operation, _, subject = self._sock.recv(LONGEST_MESSAGE).decode().partition(" ")
             if operation:
-                obey(operation, name)
+                obey(operation, subject)
 
         asyncio.get_running_loop().add_reader(self._sock, read)
 
-    def _send(self, operation: str, name: str) -> None:
+    def _send(self, operation: str, subject: str) -> None:
         try:
-            self._sock.send(f"{operation} {name}".encode(), socket.MSG_DONTWAIT)
+            self._sock.send(f"{operation} {subject}".encode(), socket.MSG_DONTWAIT)
         except OSError:  # the parent is gone or busy: the next beat tells
             return
 
@@ -126,7 +127,7 @@ class Supervisor:
         for key, _ in self.selector.select(timeout=0.2):
             worker: Worker = key.data
             try:
-                message = worker.sock.recv(1024)
+                message = worker.sock.recv(LONGEST_MESSAGE)
             except OSError:
                 continue
             worker.heard = time.monotonic()

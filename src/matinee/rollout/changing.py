@@ -96,10 +96,14 @@ class Changer:
         if self.is_warm(revision):
             self._back(cause)
             return
-        self.candidate = revision
+        self.candidate, left = revision, self.record.left
         try:
             parcel = await self.preparation.fetch(revision)
-            await self._put(parcel, cause, await self._judged(parcel))
+            figures = await self._judged(parcel)
+            if left != self.record.left == revision.key:
+                await self.preparation.discard(parcel)
+                raise Conflict("another process went back from it meanwhile")
+            await self._put(parcel, cause, figures)
         except MatineeError as error:
             self._refuse(revision, error)
             raise

@@ -10,7 +10,7 @@ from matinee.core.events import Polled
 from matinee.core.reference import ModelRef
 from matinee.rollout.budget import LoadBudget
 from matinee.rollout.changing import TRIED_AGAIN, Changer
-from matinee.rollout.history import Entry
+from matinee.rollout.history import Entry, Key
 from matinee.rollout.live import Live, Switch, Version
 from matinee.rollout.opening import Opening, Stages
 from matinee.rollout.options import RolloutOptions
@@ -173,6 +173,25 @@ class Deployment:
             return self._changer.back("rollback")
         async with self._changing:
             return await self._changer.go_back()
+
+    @property
+    def left(self) -> Key | None:
+        """The key of the revision that was gone back from, while the reference still means it."""
+        return self._record.left
+
+    async def leave(self, key: Key) -> None:
+        """Another process of this server has gone back from the revision `key`: pass over it here as well.
+
+        What was gone back from may be what answers here, or on its way, or not yet known.
+        """
+        if self._record.left == key:
+            return
+        if self.live is None or self.live.revision.key != key:
+            self._record.leave(key)
+            async with self._changing:  # a change towards it may be past the last look
+                pass
+        if self.live is not None and self.live.revision.key == key:
+            await self.rollback()
 
     def _take_back(self, version: Version, reason: str) -> None:
         """A new version does badly: go back from it, unless something else has happened meanwhile."""

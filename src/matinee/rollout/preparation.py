@@ -82,7 +82,7 @@ class Preparation:
         with refusing("the trial"):
             verdict = await try_out(parcel, self._stages.load, golden, against, self._options.gate)
         if not verdict.passed:
-            await background.run(lambda: self._opening.release(parcel))
+            await self.discard(parcel)
         identity = self._opening.identity(parcel)
         self._stages.observe(GateJudged(identity, verdict.passed, verdict.figures, verdict.reasons))
         return verdict
@@ -92,8 +92,12 @@ class Preparation:
         try:
             return await self._load(parcel, before, figures)
         except BaseException:
-            await background.run(lambda: self._opening.release(parcel))
+            await self.discard(parcel)
             raise
+
+    async def discard(self, parcel: Parcel) -> None:
+        """It is not going to answer: its files are not used any more."""
+        await background.run(lambda: self._opening.release(parcel))
 
     async def _load(self, parcel: Parcel, before: Version | None, figures: Mapping[str, float]) -> Version:
         limit = self._options.gate.load_seconds * (START_PATIENCE if before is None else 1)

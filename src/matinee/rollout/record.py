@@ -46,6 +46,11 @@ class Record:
         """Whether the revision is passed over."""
         return key in self._held
 
+    def leave(self, key: Key) -> None:
+        """Pass over `key` until the reference means something else; another process has gone back from it."""
+        self._held.add(key)
+        self._left = key
+
     def means(self, key: Key) -> None:
         """The reference means `key` now; what was gone back from may come again if it is meant anew."""
         if self._left is not None and key != self._left:

@@ -177,6 +177,35 @@ def test_a_version_that_fails_in_its_first_minutes_is_taken_back(tmp_path: Path)
     asyncio.run(scene())
 
 
+def test_what_another_process_went_back_from_is_left_here_too(tmp_path: Path) -> None:
+    """Whether it answers here already, is on its way, or is not known yet; and only while the reference means it."""
+
+    async def scene(when: str) -> None:
+        house = House(tmp_path / when)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1)
+            revision = house.sources.resolve(deployment.reference)
+            if when == "answering":
+                await deployment.reload()
+            if when == "on its way":
+                deployment.hint()
+                await house.told.until(lambda: deployment.state.candidate is not None)
+            await deployment.leave(revision.key)
+            await house.look()
+            assert (await house.ask())[0][2] == 0.9
+            assert deployment.left == revision.key
+            house.point("one")
+            await house.look()
+            house.point("two")
+            deployment.hint()
+            await house.told.until(lambda: house.told.of(ModelSwapped)[-1].cause == "follow")
+            assert (await house.ask())[0][2] == 0.8
+
+    for when in ("answering", "on its way", "not known"):
+        asyncio.run(scene(when))
+
+
 def test_a_version_that_hangs_in_its_first_minutes_is_taken_back(tmp_path: Path) -> None:
     """Requests that get no answer in time bring the old version back, and its thread that hangs holds up nobody."""
 
