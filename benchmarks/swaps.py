@@ -5,7 +5,8 @@
 A server process follows a link to one of two versions of a small ONNX model, whose scores differ for every text.
 Closed-loop clients ask without a pause and hold every answer against what the version named in it says. Each swap
 is a whole one (pulled, verified, tried out in a process of its own, loaded, switched to, the old one closed) with
-`--warm-seconds 0`; with the default the version before is still in memory, and only the pointer moves.
+`--warm-seconds 0`; with the default the version before is still in memory, and only the pointer moves. Then as many
+rollbacks follow, each timed from the request of the administrator to its answer.
 """
 
 import argparse
@@ -73,6 +74,8 @@ class Report:
     swapping_p99_ms: float
     longest_silence_ms: float
     median_swap_seconds: float
+    median_rollback_ms: float
+    slowest_rollback_ms: float
     memory_mib_first: float
     memory_mib_last: float
 
@@ -221,6 +224,7 @@ async def measure(folder: Path, swaps: int, clients: int, warm_seconds: float, s
             await asyncio.sleep(steady_seconds)
             ledgers.append(Ledger())
             seconds, memory = await _swap(folder, port, pid, swaps)
+            rollbacks = await _roll_back(port, swaps if warm_seconds else 0)
         finally:
             for task in tasks:
                 task.cancel()
@@ -237,6 +241,8 @@ async def measure(folder: Path, swaps: int, clients: int, warm_seconds: float, s
         swapping_p99_ms=ledgers[2].p99_ms(),
         longest_silence_ms=ledgers[2].longest_silence_ms(),
         median_swap_seconds=sorted(seconds)[len(seconds) // 2],
+        median_rollback_ms=sorted(rollbacks)[len(rollbacks) // 2] if rollbacks else 0.0,
+        slowest_rollback_ms=max(rollbacks, default=0.0),
         memory_mib_first=memory[min(9, len(memory) - 1)],
         memory_mib_last=memory[-1],
     )
@@ -256,6 +262,20 @@ async def _swap(folder: Path, port: int, pid: int, swaps: int) -> tuple[list[flo
         await asyncio.sleep(0.02)
     writer.close()
     return seconds, memory
+
+
+async def _roll_back(port: int, times: int) -> list[float]:
+    """Go back so many times, to and fro; returns the milliseconds of each."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    milliseconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        status, _, answer = await request(reader, writer, "POST", "/models/films/rollback")
+        assert status == 200, answer
+        milliseconds.append((time.perf_counter() - began) * 1000)
+        await asyncio.sleep(0.02)
+    writer.close()
+    return milliseconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
