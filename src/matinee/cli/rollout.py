@@ -88,7 +88,7 @@ def table(models: list[Mapping[str, Any]], now: float) -> "Group":
     shown.add_column("reference", overflow="ellipsis", no_wrap=True)
     for model in models:
         shown.add_row(*(_plain(cell) for cell in _cells(model, now)))
-    return Group(shown, *(_plain(f"{model['name']}: {news}") for model in models if (news := _news(model))))
+    return Group(shown, *(_plain(f"{model['name']}: {news}") for model in models if (news := _news(model, now))))
 
 
 def _plain(words: str) -> "Text":
@@ -108,15 +108,16 @@ def _cells(model: Mapping[str, Any], now: float) -> tuple[str, ...]:
     return (model["name"], answers, since, previous["version"] if previous else "", asked, model["reference"])
 
 
-def _news(model: Mapping[str, Any]) -> str:
-    """What is going on, or what went wrong last."""
+def _news(model: Mapping[str, Any], now: float) -> str:
+    """What is going on, or what went wrong since the present version answers."""
     if model["candidate"]:
         return f"{model['candidate']['version']} is looked at: {model['candidate']['stage']}"
     if model["error"] or model["poll"]["reason"]:
         return str(model["error"] or model["poll"]["reason"])
-    if model["refused"]:
-        refused = model["refused"]
-        return f"{refused['version']} was refused ({refused['stage']}): {'; '.join(refused['reasons'])}"
+    refused, live = model["refused"], model["live"]
+    if refused and (live is None or refused["at"] >= live["since"]):
+        reasons = "; ".join(refused["reasons"])
+        return f"{refused['version']} was refused {age(now - refused['at'])} ago ({refused['stage']}): {reasons}"
     return ""
 
 

@@ -92,8 +92,9 @@ def test_the_table_tells_the_news() -> None:
     assert "nothing yet" in drawn({**MODEL, "live": None})
     assert "v7 (stale)" in drawn({**MODEL, "live": {**LIVE, "stale": True}})
     assert "films: v8 is looked at: gate" in drawn({**MODEL, "candidate": {"version": "v8", "stage": "gate"}})
-    refused = {"version": "v8", "stage": "gate", "reasons": ["too slow", "[bold]flips\x1b[31m"]}
-    assert "films: v8 was refused (gate): too slow; [bold]flips[31m" in drawn({**MODEL, "refused": refused})
+    refused = {"version": "v8", "stage": "gate", "at": 970.0, "reasons": ["too slow", "[bold]flips\x1b[31m"]}
+    assert "films: v8 was refused 30 s ago (gate): too slow; [bold]flips[31m" in drawn({**MODEL, "refused": refused})
+    assert "refused" not in drawn({**MODEL, "refused": {**refused, "at": 399.0}}), "another version came since"
     assert "films: away" in drawn({**MODEL, "poll": {**POLL, "reason": "away"}})
 
 
