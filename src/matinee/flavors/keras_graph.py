@@ -14,6 +14,7 @@ from matinee.core.prediction import FloatArray
 from matinee.flavors.keras_archive import Archive
 from matinee.flavors.keras_text import Numbers
 from matinee.flavors.runtimes import Plan
+from matinee.flavors.runtimes.core import openvino_core
 
 GRAPH_NAME = "model.xml"
 _FAILURES = (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, RuntimeError, NotImplementedError)
@@ -55,7 +56,7 @@ def _load(path: Path) -> Any:
 def _read_saved_model(folder: Path) -> Any:
     """OpenVINO reads SavedModels itself, without TensorFlow and without running anything in them."""
     try:
-        return openvino.Core().read_model(folder)
+        return openvino_core().read_model(folder)
     except RuntimeError as error:
         advice = "save the model as .keras instead, where text layers are read"
         raise ModelRejected([f"the SavedModel cannot be turned into a graph ({_shown(error)}): {advice}"]) from None
@@ -75,7 +76,7 @@ class KerasSession:
     """
 
     def __init__(self, graph: Path, plan: Plan) -> None:
-        core = openvino.Core()
+        core = openvino_core()
         model = core.read_model(graph)
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ModelRejected(["the Keras model must have one input and one output"])

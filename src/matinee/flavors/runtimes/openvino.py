@@ -8,11 +8,11 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-import openvino
 
 from matinee.core.errors import ModelRejected
 from matinee.core.prediction import FloatArray
 from matinee.flavors.runtimes import Plan, Session
+from matinee.flavors.runtimes.core import openvino_core
 from matinee.flavors.runtimes.keeping import keep
 from matinee.flavors.tokenization import Ids
 
@@ -53,7 +53,7 @@ class OpenVinoSession:
 
 def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:
     """Compile, or take what an earlier start compiled; raises `ModelRejected`."""
-    core = openvino.Core()
+    core = openvino_core()
     config = {
         "NUM_STREAMS": str(plan.streams),
         "INFERENCE_NUM_THREADS": str(plan.threads),

@@ -1,5 +1,7 @@
 """Compiled graphs are kept, and a kept one that is not sound is compiled again."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +60,23 @@ def test_both_runtimes_agree() -> None:
     plans = (Plan(runtime, "f32", 1, 1, 64) for runtime in ("openvino", "onnxruntime"))
     one, two = (open_session(GRAPH, plan).run(IDS, MASK) for plan in plans)
     np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+OVERLAPPING = """
+import signal, sys
+from pathlib import Path
+from matinee.flavors.runtimes import Plan, open_session
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+plan = Plan("openvino", "f32", 1, 1, 64)
+sessions = [open_session(Path(sys.argv[1]), plan, None) for _ in range(2)]
+while sessions:
+    sessions.pop(0).close()
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_signals_arrive_after_models_came_and_went() -> None:
+    """Two that overlap, as in a swap: a process of its own, since a failure is a segmentation fault."""
+    done = subprocess.run([sys.executable, "-c", OVERLAPPING, str(GRAPH)], check=False, capture_output=True)
+    assert done.returncode == 7, done.stderr
