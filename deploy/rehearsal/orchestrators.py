@@ -52,7 +52,7 @@ def compose(stage: Stage) -> str:
     socket = stage.folder / "podman.sock"
     port = free_port()
     extra = {
-        "DOCKER_HOST": f"unix://{socket}", "MATINEE_IMAGE": stage.image, "PORT": str(port), "MODEL": stage.model
+        "DOCKER_HOST": f"unix://{socket}", "SERVER_IMAGE": stage.image, "PORT": str(port), "MODEL": stage.model
     }  # fmt: skip
     service = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{socket}"], env=stage.environment())
     try:
