@@ -3,9 +3,11 @@
 First every configuration of every peer is tried for a few seconds at 16 clients; each peer goes on with its best one.
 Then come the rounds: in each, every server is started, asked for the answers that all must agree on, warmed up,
 and loaded with 1, 16 and 64 clients. Results go to `results/<name>.json`; `report.py` makes the table and picture.
+`--lock` names a file that is locked during the scouting and each round, where others measure on the same machine.
 """
 
 import argparse
+import fcntl
 import json
 import platform
 import random
@@ -13,12 +15,14 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from catalog import MATINEE, PEERS, Configuration, Server
 from model_files import prepare
-from servers import HERE, ask, load, running
+from servers import HERE, ask, load, pss_megabytes, running
 
 CLIENTS = (1, 16, 64)
 
@@ -35,14 +39,28 @@ def main() -> None:
         result: dict[str, Any] = {"machine": machine(), "model": options.model, "settings": vars(options).copy()}
         result["settings"]["data"] = Path(options.data).name
         matrix = Matrix(texts, model, work, options)
-        peers = matrix.scout([peer for peer in PEERS if not options.only or peer.name in options.only])
-        result["scouting"] = matrix.scouted
+        target = HERE / "results" / f"{options.name}.json"
+        target.parent.mkdir(exist_ok=True)
+        with alone(options.lock):
+            peers = matrix.scout([peer for peer in PEERS if not options.only or peer.name.split()[0] in options.only])
+        result["scouting"], result["rounds"] = matrix.scouted, []
         ours = [(MATINEE, configuration) for configuration in matinee_configurations(model["BUNDLE"])]
-        result["rounds"] = [matrix.round([*ours, *peers]) for _ in range(options.rounds)]
-    target = HERE / "results" / f"{options.name}.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(result, indent=1) + "\n")
+        for _ in range(options.rounds):
+            with alone(options.lock):
+                result["rounds"].append(matrix.round([*ours, *peers]))
+            target.write_text(json.dumps(result, indent=1) + "\n")
     print(f"written to {target.relative_to(HERE.parent)}; python benchmarks/report.py {options.name} makes the table")
+
+
+@contextmanager
+def alone(lock: str | None) -> Iterator[None]:
+    """Hold the lock that others on this machine respect; a server that they keep busy answers more slowly."""
+    if lock is None:
+        yield
+        return
+    with Path(lock).open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def matinee_configurations(bundle: str) -> tuple[Configuration, ...]:
@@ -97,13 +115,13 @@ class Matrix:
         bodies = work / "bodies"
         bodies.write_text("\n".join(server.body(text) for text in self.texts))
         try:
-            with running(server, configuration, self.model, work) as url:
+            with running(server, configuration, self.model, work) as server_process:
+                url = server_process.url
                 answers = [ask(url, server, text) for text in self.texts[:32]]
                 load(url, server, bodies, 16, min(3.0, seconds))
                 figures: dict[str, Any] = {str(n): load(url, server, bodies, n, seconds) for n in clients}
-                figures["answers"] = answers
-                return figures
-        except (RuntimeError, OSError) as error:
+                return figures | {"answers": answers, "pss": pss_megabytes(server_process.mark)}
+        except (RuntimeError, OSError, ValueError, KeyError) as error:
             print(f"  {server.name} · {configuration.name}: {str(error)[-600:]}", flush=True)
             return None
 
@@ -139,9 +157,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--name", default="servers", help="name of the result")
     parser.add_argument("--reviews", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8, help="of each load")
-    parser.add_argument("--scout-seconds", type=float, default=5)
+    parser.add_argument("--seconds", type=float, default=6, help="of each load")
+    parser.add_argument("--scout-seconds", type=float, default=4)
     parser.add_argument("--only", nargs="*", help="these peers alone")
+    parser.add_argument("--lock", help="a file that all who measure on this machine lock")
     return parser.parse_args()
 
 

@@ -10,7 +10,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,16 @@ from catalog import Configuration, Server
 HERE = Path(__file__).parent
 ENVS = HERE / ".envs"
 START_SECONDS = 90
+MARK = "MATINEE_BENCHMARK"  # in the environment of whatever a server starts: Ray's processes leave its process group
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers; `mark` is in the environment of all of its processes, `seconds` is how long it took."""
+
+    url: str
+    mark: str
+    seconds: float
 
 
 def environment(server: Server) -> Path:
@@ -44,24 +55,27 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(server: Server, configuration: Configuration, model: dict[str, str], work: Path) -> Iterator[str]:
-    """Start the server, wait until it answers its health route, give its address, and stop it again."""
+def running(server: Server, configuration: Configuration, model: dict[str, str], work: Path) -> Iterator[Running]:
+    """Start the server, wait until it answers its health route, and stop it again with all that it started."""
     port = free_port()
+    mark = f"{MARK}={os.getpid()}-{port}"
     python = environment(server)
     if server.name == "MLServer":
         _mlserver_files(work, port, configuration)
     command = [part.format(port=port, work=work) if part != "python" else str(python) for part in server.start]
     env = {**os.environ, **model, **configuration.env, "PORT": str(port), "PYTHONPATH": str(HERE / "peers")}
     env |= {"HOME": str(work), "OMP_NUM_THREADS": model.get("MODEL_THREADS", "2"), "BENTOML_DO_NOT_TRACK": "True"}
+    env |= {"RAY_TMPDIR": str(work), "RAY_USAGE_STATS_ENABLED": "0", MARK: mark.partition("=")[2]}
+    started = time.monotonic()
     with (work / "server.log").open("w") as log:
         process = subprocess.Popen(
             command, cwd=HERE / "peers", env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         _wait(f"http://127.0.0.1:{port}{server.health}", process, work)
-        yield f"http://127.0.0.1:{port}"
+        yield Running(f"http://127.0.0.1:{port}", mark, time.monotonic() - started)
     finally:
-        _stop(process)
+        _stop(process, mark)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], work: Path) -> None:
@@ -75,19 +89,32 @@ def _wait(url: str, process: subprocess.Popen[bytes], work: Path) -> None:
                 return
         except OSError:
             pass
-        time.sleep(0.1)
+        time.sleep(0.01)
     raise RuntimeError("did not start:\n" + (work / "server.log").read_text()[-3000:])
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole process group: asked first, then made."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(timeout=12)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
+def _stop(process: subprocess.Popen[bytes], mark: str) -> None:
+    """Ask the server to end; what it started and left behind is killed, process by process."""
+    with suppress(subprocess.TimeoutExpired):
+        process.terminate()
+        process.wait(timeout=12)
+    while left := processes(mark):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.poll()
+        time.sleep(0.1)
     process.wait()
+
+
+def processes(mark: str) -> list[int]:
+    """Everything alive that was started by the server with this mark."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
 
 
 def ask(url: str, server: Server, text: str) -> float:
@@ -114,15 +141,13 @@ def load(url: str, server: Server, bodies: Path, clients: int, seconds: float) -
     }
 
 
-def pss_megabytes(pid_group: int) -> float:
-    """Proportional set size of every process of the group, in MB."""
+def pss_megabytes(mark: str) -> float:
+    """Proportional set size of all processes of a server, in MB."""
     total = 0
-    for path in Path("/proc").glob("[0-9]*/smaps_rollup"):
-        try:
-            if os.getpgid(int(path.parent.name)) == pid_group:
-                total += sum(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith("Pss:"))
-        except OSError:
-            continue
+    for pid in processes(mark):
+        with suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total / 1024
 
 
