@@ -165,7 +165,7 @@ class WandbLog:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            start_new_session=True,  # a Ctrl-C is for the server; the worker ends when its input does
+            process_group=0,  # a Ctrl-C is for the server; a session of its own would make its low priority void
         )
         self._process, self._begun = process, False
         self._write({"run": self._run_id, **options})

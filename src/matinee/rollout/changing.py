@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from matinee.core.bundle import Revision
-from matinee.core.errors import Conflict, MatineeError, ModelRejected, Refused, SourceUnavailable
+from matinee.core.errors import Conflict, CorruptBundle, MatineeError, ModelRejected, Refused, SourceUnavailable
 from matinee.core.events import ModelRefused
 from matinee.rollout.gate import Verdict
 from matinee.rollout.history import Entry
@@ -14,6 +14,7 @@ from matinee.rollout.preparation import Preparation
 from matinee.rollout.record import Record
 
 TRIED_AGAIN = (SourceUnavailable, Refused)  # what says something of the moment, and nothing of the version
+CORRUPT_SECONDS = 600.0  # wrong bytes may be the registry's, or those of something on the way that will be repaired
 
 
 class GateRefusal(ModelRejected):
@@ -161,3 +162,5 @@ class Changer:
         if not isinstance(error, TRIED_AGAIN):
             figures = error.verdict.figures if isinstance(error, GateRefusal) else {}
             self.record.add(Entry.refused(revision, stage, reasons, figures=figures))
+        if isinstance(error, CorruptBundle):
+            self.record.try_again(revision.key, CORRUPT_SECONDS)

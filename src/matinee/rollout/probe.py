@@ -24,6 +24,7 @@ from matinee.rollout.trial import answer_all
 
 def main() -> None:
     """Load what was asked for, answer the texts, report."""
+    os.setpgid(0, 0)  # ended as a group; in a session of its own, its low priority would be void (autogroups)
     report = os.fdopen(os.dup(1), "wb", buffering=0)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)

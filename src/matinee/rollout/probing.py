@@ -48,7 +48,10 @@ class Outcome:
 
 
 async def probe(parcel: Parcel, options: LoadOptions, texts: Sequence[str], limits: GateLimits) -> Outcome:
-    """Load `parcel` in a process of its own and answer `texts` there, within the limits."""
+    """Load `parcel` in a process of its own and answer `texts` there, within the limits.
+
+    Raises `NotReady` when the machine has no room or no time for that process: that says nothing of the candidate.
+    """
     began = time.perf_counter()
     budget = limits.memory_bytes or int(memory.available() * 0.9)
     process = await _start()
@@ -59,8 +62,7 @@ async def probe(parcel: Parcel, options: LoadOptions, texts: Sequence[str], limi
     try:
         outcome = await _converse(process, request, budget)
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         await process.wait()
     figures = {**outcome.figures, "gate_seconds": time.perf_counter() - began, "available_mib": budget / MIB}
     return replace(outcome, figures=figures)
@@ -75,11 +77,18 @@ async def _start() -> asyncio.subprocess.Process:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
             limit=LONGEST_LINE,
         )
     except OSError as error:
         raise NotReady(f"no process can be started to try the new version: {error.strerror}") from error
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """End the probe and whatever it started, which is a process group as soon as it runs."""
+    if process.returncode is None:
+        for kill in (os.killpg, os.kill):
+            with suppress(ProcessLookupError):
+                kill(process.pid, signal.SIGKILL)
 
 
 async def _converse(process: asyncio.subprocess.Process, request: Request, budget: int) -> Outcome:
@@ -111,7 +120,7 @@ async def _read(process: asyncio.subprocess.Process, request: Request) -> Outcom
         await process.stdin.drain()
         process.stdin.close()
     if await _line(process.stdout, START_SECONDS) is None:
-        return Outcome(f"the process that tries it did not start within {START_SECONDS:g} seconds")
+        raise NotReady(f"the process that tries the new version did not start within {START_SECONDS:g} seconds")
     loaded = await _line(process.stdout, request.load_seconds)
     if loaded is None:
         return Outcome(f"loading took more than {request.load_seconds:g} seconds")

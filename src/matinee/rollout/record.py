@@ -1,6 +1,8 @@
 """The history of one deployment in use: what is passed over, what to go back to, and writing down without waiting."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from matinee.rollout import background
@@ -10,14 +12,19 @@ from matinee.rollout.history import Entry, History, Key
 class Record:
     """Entries under one reference. A revision is passed over once it was refused, or gone back from.
 
-    The first until `reload` asks for it or a new process starts; the second until the reference means something else.
+    The first until `reload` asks for it, a new process starts, or the time is over after which it may be tried
+    again; the second until the reference means something else.
     """
 
-    def __init__(self, name: str, source: str, folder: Path | None) -> None:
+    def __init__(
+        self, name: str, source: str, folder: Path | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._history = History(folder / f"history-{name}.jsonl" if folder else None)
         self._source = source
         self._held = self._history.held(source)
         self._left: Key | None = self._last_left()
+        self._again: dict[Key, float] = {}
+        self._clock = clock
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.problem = ""
@@ -44,7 +51,14 @@ class Record:
 
     def is_held(self, key: Key) -> bool:
         """Whether the revision is passed over."""
+        if self._clock() >= self._again.get(key, float("inf")):
+            del self._again[key]
+            self._held.discard(key)
         return key in self._held
+
+    def try_again(self, key: Key, seconds: float) -> None:
+        """Pass over `key` for so long only."""
+        self._again[key] = self._clock() + seconds
 
     def leave(self, key: Key) -> None:
         """Pass over `key` until the reference means something else; another process has gone back from it."""

@@ -16,7 +16,7 @@ from matinee.core.errors import ClassifierFailed, Conflict, DeadlineExceeded, Mo
 from matinee.core.events import GateJudged, ModelClosed, ModelRefused, ModelSwapped, Polled
 from matinee.core.reference import ModelRef
 from matinee.engine import EngineLimits
-from matinee.rollout import ProbationLimits
+from matinee.rollout import ProbationLimits, probing
 from matinee.sources import Sources
 
 
@@ -252,6 +252,28 @@ def test_a_registry_that_hangs_is_asked_one_question_at_a_time(tmp_path: Path) -
             assert (await house.ask())[0][1] == "positive"
             assert deployment.state.poll.outcome == "failed"
             release.set()
+
+    asyncio.run(scene())
+
+
+def test_a_machine_too_busy_to_try_a_version_is_nothing_against_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that tries it does not come up in time: it is tried again at the next look."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1)
+            with monkeypatch.context() as busy:
+                busy.setattr(probing, "START_SECONDS", 0.0)
+                await house.look()
+            assert "did not start" in house.told.of(ModelRefused)[0].reasons[0]
+            assert deployment.state.refused is None
+            deployment.hint()
+            await house.told.until(lambda: len(house.told.of(ModelSwapped)) == 2)
+            assert (await house.ask())[0][2] == 0.8
 
     asyncio.run(scene())
 
