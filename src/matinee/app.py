@@ -22,6 +22,7 @@ from matinee.api.original import original_endpoints
 from matinee.api.predict import Limits, predict_endpoints
 from matinee.api.siblings import ALONE, Siblings
 from matinee.api.static import StaticFile, static_endpoints
+from matinee.core.bundle import Revision
 from matinee.core.errors import MatineeError
 from matinee.core.events import Event, ModelSwapped, Observe, RequestFailed, fan_out
 from matinee.core.prediction import ModelIdentity
@@ -70,6 +71,7 @@ class Program:
         self._siblings = siblings
         self._opening: asyncio.Task[None] | None = None
         self._changes: set[asyncio.Task[None]] = set()
+        self._obeying: set[str] = set()
         for deployment in self.deployments:
             self.listeners.watch(deployment.name, _reader(deployment))
 
@@ -102,8 +104,7 @@ class Program:
             self.deployments.hint()
             return
         if operation == "leave":
-            name, version, digest = json.loads(subject)
-            change: Awaitable[object] = self.deployments.get(name).leave((version, digest))
+            change: Awaitable[object] = self._leave(**json.loads(subject))
         else:
             change = self.deployments.get(subject).reload()
         task = asyncio.ensure_future(_quietly(change))
@@ -112,13 +113,24 @@ class Program:
 
     def _pass_on(self, event: Event) -> None:
         """A person, or the first minutes of a version, took it back here: so do the other worker processes."""
-        if isinstance(event, ModelSwapped) and event.cause in ROLLBACKS:
+        if isinstance(event, ModelSwapped) and event.cause in ROLLBACKS and event.model.name not in self._obeying:
             asyncio.get_running_loop().call_soon(self._tell_left, event.model.name)
 
     def _tell_left(self, name: str) -> None:
-        """Which revision was left, because the others may not have come to it yet."""
-        if (left := self.deployments.get(name).left) is not None:
-            self._siblings.tell("leave", json.dumps([name, *left]))
+        """From which revision to which: the others may not have come to the first yet, or never had the second."""
+        deployment = self.deployments.get(name)
+        if deployment.left is not None and deployment.live is not None:
+            to = deployment.live.revision
+            said = {"name": name, "left": deployment.left, "to": to.key, "details": to.details}
+            self._siblings.tell("leave", json.dumps(said))
+
+    async def _leave(self, name: str, left: list[str], to: list[str], details: dict[str, str]) -> None:
+        deployment = self.deployments.get(name)
+        self._obeying.add(name)  # what was told is not told back
+        try:
+            await deployment.leave((left[0], left[1]), Revision(deployment.reference, to[0], to[1], details=details))
+        finally:
+            self._obeying.discard(name)
 
     def identity(self) -> ModelIdentity | None:
         """What answers by default."""

@@ -13,7 +13,7 @@ class Siblings(Protocol):
         """This worker's models are loaded."""
 
     def tell(self, operation: str, subject: str) -> None:
-        """The others are to do it, too: `hint`, `reload` of a deployment, or `leave` (deployment, version, digest)."""
+        """The others are to do it, too: `hint`, `reload` of a deployment, or `leave` (JSON: from which to which)."""
 
     def listen(self, obey: Obey) -> None:
         """Call `obey(operation, subject)` on the running event loop for what the others tell."""

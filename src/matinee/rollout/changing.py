@@ -7,7 +7,7 @@ from matinee.core.bundle import Revision
 from matinee.core.errors import Conflict, CorruptBundle, MatineeError, ModelRejected, Refused, SourceUnavailable
 from matinee.core.events import ModelRefused
 from matinee.rollout.gate import Verdict
-from matinee.rollout.history import Entry
+from matinee.rollout.history import Entry, Key
 from matinee.rollout.live import Live, Switch
 from matinee.rollout.opening import Parcel, Stages
 from matinee.rollout.preparation import Preparation
@@ -134,6 +134,15 @@ class Changer:
             raise Conflict("there is no earlier version to go back to")
         parcel = await self.preparation.fetch(before.revision(left.revision.reference))
         return await self._put(parcel, "rollback", {}, held=left.revision.key)
+
+    async def go_to(self, revision: Revision, left: Key) -> None:
+        """Answer with `revision`, for another process has gone back to it from `left`."""
+        if self.is_live(revision):
+            return
+        if self.is_warm(revision):
+            self._back("rollback", held=left)
+        else:
+            await self._put(await self.preparation.fetch(revision), "rollback", {}, held=left)
 
     # --- the steps ------------------------------------------------------------------------------------------
 

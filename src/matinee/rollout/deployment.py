@@ -179,19 +179,16 @@ class Deployment:
         """The key of the revision that was gone back from, while the reference still means it."""
         return self._record.left
 
-    async def leave(self, key: Key) -> None:
-        """Another process of this server has gone back from the revision `key`: pass over it here as well.
+    async def leave(self, key: Key, revision: Revision) -> None:
+        """Another process of this server has gone back from `key` to `revision`: do the same here.
 
         What was gone back from may be what answers here, or on its way, or not yet known.
         """
-        if self._record.left == key:
-            return
-        if self.live is None or self.live.revision.key != key:
-            self._record.leave(key)
-            async with self._changing:  # a change towards it may be past the last look
-                pass
-        if self.live is not None and self.live.revision.key == key:
-            await self.rollback()
+        self._record.leave(key)
+        if self._changer.is_warm(revision):
+            await self._changer.go_to(revision, key)  # at once
+        async with self._changing:  # a change towards what was left may have been past the last look
+            await self._changer.go_to(revision, key)
 
     def _take_back(self, version: Version, reason: str) -> None:
         """A new version does badly: go back from it, unless something else has happened meanwhile."""

@@ -186,12 +186,14 @@ def test_what_another_process_went_back_from_is_left_here_too(tmp_path: Path) ->
         async with house.open() as deployment:
             house.publish("two", bias=0.1)
             revision = house.sources.resolve(deployment.reference)
+            assert deployment.live is not None
+            first = deployment.live.revision
             if when == "answering":
                 await deployment.reload()
             if when == "on its way":
                 deployment.hint()
                 await house.told.until(lambda: deployment.state.candidate is not None)
-            await deployment.leave(revision.key)
+            await deployment.leave(revision.key, first)
             await house.look()
             assert (await house.ask())[0][2] == 0.9
             assert deployment.left == revision.key
@@ -204,6 +206,28 @@ def test_what_another_process_went_back_from_is_left_here_too(tmp_path: Path) ->
 
     for when in ("answering", "on its way", "not known"):
         asyncio.run(scene(when))
+
+
+def test_a_process_goes_where_another_went_even_if_it_never_was_there(tmp_path: Path) -> None:
+    """To and fro, in the other process: this one loads what it has never answered with."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            assert deployment.live is not None
+            first = deployment.live.revision
+            house.publish("two", bias=0.1)
+            second = house.sources.resolve(deployment.reference)
+            await deployment.leave(second.key, first)
+            await deployment.leave(first.key, second)
+            assert (await house.ask())[0][2] == 0.8
+            await deployment.leave(second.key, first)
+            assert (await house.ask())[0][2] == 0.9
+            causes = [entry.cause for entry in deployment.history]
+            assert causes == ["start", "rollback", "rollback"]
+
+    asyncio.run(scene())
 
 
 def test_a_version_that_hangs_in_its_first_minutes_is_taken_back(tmp_path: Path) -> None:
