@@ -20,7 +20,7 @@ from catalog import Configuration, Server
 HERE = Path(__file__).parent
 ENVS = HERE / ".envs"
 START_SECONDS = 90
-MARK = "MATINEE_BENCHMARK"  # in the environment of whatever a server starts: Ray's processes leave its process group
+MARK = "BENCHMARK_RUN"  # in the environment of whatever a server starts: Ray's processes leave its process group
 
 
 @dataclass(frozen=True)
