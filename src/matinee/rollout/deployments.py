@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from matinee.core.errors import MatineeError, UnknownModel
 from matinee.core.reference import ModelRef
+from matinee.rollout import background
 from matinee.rollout.deployment import Deployment
 from matinee.rollout.opening import Stages
 from matinee.rollout.options import RolloutOptions
@@ -55,6 +56,6 @@ class Deployments:
             deployment.hint()
 
     async def close(self) -> None:
-        """Close all of them."""
+        """Close all of them; a client whose registry hangs holds up whoever waits for this, but not the event loop."""
         await asyncio.gather(*(deployment.close() for deployment in self))
-        self._stages.sources.close()
+        await background.run(self._stages.sources.close)

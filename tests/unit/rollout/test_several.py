@@ -147,3 +147,26 @@ def test_each_has_a_queue_of_its_own(tmp_path: Path) -> None:
             assert await waiting == 0.9
 
     asyncio.run(scene())
+
+
+def test_a_registry_that_hangs_does_not_block_the_event_loop_at_the_end(tmp_path: Path) -> None:
+    """Whoever closes can give up waiting: the server's shutdown has its limit."""
+    release = threading.Event()
+
+    class Stubborn(Scripted):
+        """Its client is in the middle of a question."""
+
+        def close(self) -> None:
+            release.wait(60)
+
+    async def scene() -> None:
+        street = Street(tmp_path)
+        street.sources = Stubborn(SourceOptions(cache_dir=tmp_path / "cache", settle_seconds=0.0))
+        async with street.open() as deployments:
+            await deployments.opened()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await deployments.close()
+            release.set()
+
+    asyncio.run(scene())
