@@ -84,8 +84,8 @@ def table(models: list[Mapping[str, Any]], now: float) -> "Group":
 
     shown = Table(title=f"matinee, {time.strftime('%H:%M:%S', time.localtime(now))}", expand=True)
     for column in ("model", "answers", "since", "before it", "registry"):
-        shown.add_column(column, overflow="fold")
-    shown.add_column("reference", overflow="ellipsis", no_wrap=True)
+        shown.add_column(column, overflow="ellipsis", no_wrap=True)
+    shown.add_column("reference", overflow="ellipsis", no_wrap=True, ratio=1)  # it gives way first
     for model in models:
         shown.add_row(*(_plain(cell) for cell in _cells(model, now)))
     return Group(shown, *(_plain(f"{model['name']}: {news}") for model in models if (news := _news(model, now))))
