@@ -168,10 +168,11 @@ class Scored:
     """
 
     def __init__(self, model: Any) -> None:
-        if not hasattr(model, "classes_") or not (
-            hasattr(model, "predict_proba") or hasattr(model, "decision_function")
-        ):
+        if not hasattr(model, "classes_"):
             raise ModelRejected([f"a {type(model).__name__} is not a fitted classifier of texts"])
+        if not (hasattr(model, "predict_proba") or hasattr(model, "decision_function")):
+            last = type(model.steps[-1][1] if hasattr(model, "steps") else model).__name__
+            raise ModelRejected([f"its {last} has no predict_proba and no decision_function: it gives no scores"])
         classes = model.classes_
         if not isinstance(classes, np.ndarray) or classes.ndim != 1 or len(classes) < 2:
             raise ModelRejected(["the model does not choose one of several classes"])

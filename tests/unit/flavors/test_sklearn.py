@@ -10,9 +10,13 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 from tests.fakes.bundles import CORPUS, copied
 from tests.unit.flavors.bundles import verified
 
@@ -155,6 +159,33 @@ def test_a_classifier_without_vectorizer_is_refused(tmp_path: Path) -> None:
     joblib.dump(read("logistic")[-1], tmp_path / "model.joblib")
     with pytest.raises(ModelRejected, match="save the whole pipeline"):
         load(verified(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        CalibratedClassifierCV(LogisticRegression(), method="temperature", cv=2),
+        OneVsOneClassifier(LinearSVC()),
+    ],
+)
+def test_less_usual_classifiers_are_read(tmp_path: Path, classifier: Any) -> None:
+    """As joblib writes them, by the list of names; the answers are scikit-learn's."""
+    model = fitted(classifier, classes=3)
+    joblib.dump(model, tmp_path / "model.joblib")
+    chosen = scores(load(verified(tmp_path)), texts()).argmax(axis=1)
+    np.testing.assert_array_equal(model.classes_[chosen], model.predict(texts()))
+
+
+def test_a_classifier_that_only_says_labels_is_refused_by_name(tmp_path: Path) -> None:
+    """A vote by majority has neither probabilities nor decisions."""
+    joblib.dump(fitted(VotingClassifier([("a", LogisticRegression())], voting="hard")), tmp_path / "model.joblib")
+    with pytest.raises(ModelRejected, match="its VotingClassifier has no predict_proba"):
+        load(verified(tmp_path))
+
+
+def fitted(classifier: Any, classes: int = 2) -> Any:
+    """A text pipeline that ends in this classifier."""
+    return make_pipeline(TfidfVectorizer(), classifier).fit(texts(), [number % classes for number in range(41)])
 
 
 def test_a_process_that_dies_is_a_reason(tmp_path: Path) -> None:
