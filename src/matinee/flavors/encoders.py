@@ -22,6 +22,10 @@ OpenTensors = Callable[[], Mapping[str, NDArray[Any]]]
 
 # These count positions from the number after the padding token's.
 _OFFSET = ("roberta", "xlm-roberta", "camembert")
+_COUNTS = (
+    "num_attention_heads", "n_heads", "num_hidden_layers", "n_layers", "hidden_size", "dim", "intermediate_size",
+    "hidden_dim", "embedding_size", "global_attn_every_n_layers",
+)  # fmt: skip
 
 
 def read_config(folder: Path) -> Config:
@@ -41,6 +45,13 @@ def read_config(folder: Path) -> Config:
     return config
 
 
+def check_counts(config: Config) -> None:
+    """Raise `ModelRejected` for sizes that are none: 2.5 heads would be rounded somewhere, and answer wrongly."""
+    wrong = [name for name in _COUNTS if name in config and not (type(config[name]) is int and config[name] > 0)]
+    if wrong:
+        raise ModelRejected([f"config.json: {name} must be a whole number from 1 on" for name in wrong])
+
+
 def labels_of(config: Config) -> int:
     """How many labels the configuration names; two where it is silent, as in `transformers`."""
     return len(config["id2label"]) if config.get("id2label") else int(config.get("num_labels", 2))
@@ -54,7 +65,10 @@ def complete_manifest(manifest: Manifest, config: Config) -> Manifest:
         )
     limit = int(config.get("max_position_embeddings") or 512)
     if config["model_type"] in _OFFSET:
-        limit -= int(config.get("pad_token_id", 1)) + 1
+        padding = config.get("pad_token_id", 1)
+        if type(padding) is not int:
+            raise ModelRejected(["config.json: pad_token_id must be a whole number, positions are counted from it"])
+        limit -= padding + 1
     tokens = min(manifest.text.max_tokens or limit, limit)
     options = dict(manifest.options)
     if config.get("problem_type") == "multi_label_classification":
@@ -69,13 +83,18 @@ def load_encoder(
 
     `open_tensors` gives the checkpoint under PyTorch's names, `folder` holds the tokenizer's files.
     """
+    check_counts(config)
     manifest = complete_manifest(bundle.manifest, config)
     plan = plan_for(bundle.digest, options, int8=False)
     int8 = plan.precision == "int8"
 
     def make(into: Path) -> None:
         find_tokenizer(folder, config).save(str(into / TOKENIZER_NAME))
-        graphs.export(config, open_tensors(), into, int8=int8)
+        try:
+            graphs.export(config, open_tensors(), into, int8=int8)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            kind = type(error).__name__
+            raise ModelRejected([f"config.json and the weights do not make an encoder ({kind}: {error})"]) from error
 
     key = f"{bundle.digest} graph {graphs.VERSION}{' int8' * int8}"
     compiled = compiled_path(key, plan, options.cache_dir)

@@ -115,6 +115,26 @@ def test_what_is_no_classifier_is_refused_with_the_reason(changes: dict[str, Any
         load(verified(copy("bert", tmp_path, **changes)), EXACT)
 
 
+@pytest.mark.parametrize(
+    ("family", "changes", "word"),
+    [
+        ("distilbert", {"n_heads": -1}, "n_heads"),
+        ("distilbert", {"n_heads": 2.5}, "n_heads"),
+        ("distilbert", {"n_layers": "2"}, "n_layers"),
+        ("distilbert", {"n_layers": float("inf")}, "n_layers"),
+        ("modernbert", {"global_attn_every_n_layers": 0}, "global_attn_every_n_layers"),
+        ("deberta-v2", {"position_buckets": -7}, "do not make an encoder"),
+        ("roberta", {"pad_token_id": "1"}, "pad_token_id"),
+    ],
+)
+def test_impossible_numbers_are_refused_with_the_reason(
+    family: str, changes: dict[str, Any], word: str, tmp_path: Path
+) -> None:
+    """Heads that would be rounded, layers that cannot be counted, and what only shows when the graph is made."""
+    with pytest.raises(ModelRejected, match=word):
+        load(verified(copy(family, tmp_path, **changes)), EXACT)
+
+
 @pytest.mark.parametrize("changes", [{"model_type": "funnel"}, {"hidden_act": "mish"}])
 def test_an_architecture_that_only_pytorch_knows_names_the_extra(changes: dict[str, Any], tmp_path: Path) -> None:
     """Without PyTorch the error says what to install."""
