@@ -67,7 +67,11 @@ def mlflow_registry(folder: Path) -> Iterator[tuple[str, dict[str, str], Move, N
     url = f"http://127.0.0.1:{port}"
     environment = {"MLFLOW_TRACKING_URI": url}
     os.environ |= environment
-    allowed = {"MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true"}
+    allowed = {
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_WEBHOOK_CACHE_TTL": "1",  # seconds; by default it knows of a new webhook only after a minute
+    }
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/files"]
     log = (folder / "mlflow.log").open("w")
