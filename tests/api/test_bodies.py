@@ -80,6 +80,7 @@ def test_the_field_is_named(client: TestClient) -> None:
         b'{"text": 7}': "text",
         b'{"text": "good", "top_k": 0}': "top_k",
         b'{"text": "good", "nonsense": 0}': "body",
+        rb'{"text": "good", "\ud800": 0}': "body",
     }
 
     found = {body: problem(client.post("/predict", content=body, headers=JSON), 422)["field"] for body in fields}

@@ -155,7 +155,7 @@ def validate(body: object) -> PredictRequest:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "extra_forbidden":
         raise InvalidRequest("body", f"has an unknown field; known are {', '.join(PredictRequest.model_fields)}")
-    raise InvalidRequest(_path(first["loc"]), _sentence(first["msg"]))
+    raise InvalidRequest(_path(first["loc"]) or "body", _sentence(first["msg"]))
 
 
 def _path(location: tuple[int | str, ...]) -> str:
