@@ -89,9 +89,9 @@ class HuggingFaceSource:
 
 
 def _wanted(ref: ModelRef, stated: dict[str, Any], into: Path) -> list[str]:
-    """What a manifest names; without one, small text files at the top and the weights in the best format there is."""
+    """What a manifest lists; else small text files at the top and the weights in the best format there is."""
     manifest = read_manifest(into)
-    if manifest is not None:
+    if manifest is not None and manifest.files:
         if missing := sorted(set(manifest.files) - set(stated)):
             raise CorruptBundle(f"{ref}: its matinee.json names {missing[0]!r}, which is not in the repository")
         return sorted(manifest.files)
@@ -99,6 +99,8 @@ def _wanted(ref: ModelRef, stated: dict[str, Any], into: Path) -> list[str]:
         if weights := [name for name in stated if pattern.match(name)]:
             texts = [name for name in stated if "/" not in name and PurePosixPath(name).suffix in _TEXT_SUFFIXES]
             return sorted({*weights, *texts})
+    if manifest is not None:
+        return []  # a cascade is nothing but its manifest
     raise CorruptBundle(f"{ref}: has no weights in a safe format (safetensors, ONNX, Keras, tf_model.h5, skops)")
 
 
