@@ -16,6 +16,7 @@ from matinee.core.bundle import VerifiedBundle
 from matinee.core.errors import ModelRejected
 from matinee.core.plugins import Builtin, Table
 from matinee.core.prediction import Classifier
+from matinee.flavors.calibration import sharpen
 from matinee.flavors.linear_features import LinearModel, fingerprint, load_linear, save_linear, split_words
 from matinee.flavors.windows import pool
 
@@ -126,5 +127,6 @@ __all__ = [
     "load_linear",
     "pool",
     "save_linear",
+    "sharpen",
     "split_words",
 ]

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from matinee.core.errors import ModelRejected
 
+_SMALLEST = 1e-6  # spread of logits: its negative powers stay numbers
+
 
 def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> tuple[float, ...]:
     """Probabilities of the labels from logits [labels]; `temperature` divides (Guo et al., 2017)."""
@@ -25,9 +27,29 @@ def sigmoid(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> tupl
     return tuple(np.exp(-np.logaddexp(0.0, -scaled)).tolist())
 
 
+def sharpen(logits: NDArray[np.floating[Any]], exponent: float) -> NDArray[np.floating[Any]]:
+    """Logits [..., labels] times a power of their spread: for two labels, d = z1 - z0 becomes d |d|^(exponent - 1).
+
+    A model that was taught soft labels is too sure in the middle and too modest at the end, which no temperature
+    mends: it is a temperature that depends on the logits (Tomani et al., "Parameterized Temperature Scaling", 2022).
+    """
+    spread = np.maximum(np.ptp(logits, axis=-1, keepdims=True), _SMALLEST)
+    sharpened: NDArray[np.floating[Any]] = logits * spread ** (exponent - 1.0)
+    return sharpened
+
+
 def temperature(calibration: Mapping[str, Any]) -> float:
     """The manifest's `calibration.temperature`, 1 where there is none; raises `ModelRejected`."""
-    value = calibration.get("temperature", 1.0)
+    return _positive(calibration, "temperature")
+
+
+def exponent(calibration: Mapping[str, Any]) -> float:
+    """The manifest's `calibration.exponent`, 1 where there is none; raises `ModelRejected`."""
+    return _positive(calibration, "exponent")
+
+
+def _positive(calibration: Mapping[str, Any], key: str) -> float:
+    value = calibration.get(key, 1.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
-        raise ModelRejected(["calibration.temperature must be a number above 0"])
+        raise ModelRejected([f"calibration.{key} must be a number above 0"])
     return float(value)

@@ -15,7 +15,7 @@ from matinee.core.errors import ModelRejected
 from matinee.core.manifest import Manifest
 from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
 from matinee.flavors import LoadOptions
-from matinee.flavors.calibration import sigmoid, softmax, temperature
+from matinee.flavors.calibration import exponent, sharpen, sigmoid, softmax, temperature
 from matinee.flavors.runtimes import Plan, Session, open_session
 from matinee.flavors.runtimes.plans import compiled_path, plan_for
 from matinee.flavors.tokenization import TokenRow, Tokens, pad
@@ -41,8 +41,10 @@ class GraphClassifier:
             else PAD_TO,  # a window must not outgrow the model's positions
         )
         self._pooling = manifest.text.pooling
-        self._temperature = temperature(manifest.calibration)
+        self._exponent, self._temperature = exponent(manifest.calibration), temperature(manifest.calibration)
         self._scores = sigmoid if manifest.options.get("scores") == "sigmoid" else softmax
+        if self._scores is sigmoid and self._exponent != 1.0:
+            raise ModelRejected(["calibration.exponent is for labels that exclude each other"])
         self._tokens = tokens
         self._session = session
 
@@ -59,7 +61,8 @@ class GraphClassifier:
 
     def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
         """Pool the windows' logits ([windows, labels]) and turn them into probabilities."""
-        return Answer(self._scores(pool(outputs, encoded.context, self._pooling), self._temperature))
+        logits = pool(outputs, encoded.context, self._pooling)
+        return Answer(self._scores(sharpen(logits, self._exponent), self._temperature))
 
     def close(self) -> None:
         """Close the session."""

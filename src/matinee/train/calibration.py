@@ -1,12 +1,16 @@
-"""Temperature and fusion weights: small fits on held-out films that make confidences mean what they say."""
+"""Temperature, exponent and fusion weights: small fits on held-out films that make confidences mean what they say."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.flavors import sharpen
+
 Array = NDArray[np.floating[Any]]
+_PRECISION = 1e-6  # of a searched parameter; files keep four digits
 
 
 def softmax(logits: Array) -> NDArray[np.float64]:
@@ -22,16 +26,31 @@ def log_loss(logits: Array, labels: NDArray[np.int64]) -> float:
 
 
 def fit_temperature(logits: Array, labels: NDArray[np.int64]) -> float:
-    """The divisor of the logits with the smallest log loss (Guo et al., 2017), by golden-section search."""
+    """The divisor of the logits with the smallest log loss (Guo et al., 2017)."""
+    best = _lowest(lambda log: log_loss(logits / np.exp(log), labels), np.log(0.05), np.log(50.0))
+    return float(np.exp(best))
+
+
+def fit_exponent(logits: Array, labels: NDArray[np.int64]) -> float:
+    """The exponent of `flavors.sharpen` with the smallest log loss, each with the temperature that suits it best."""
+
+    def loss(exponent: float) -> float:
+        sharpened = sharpen(logits, exponent)
+        return log_loss(sharpened / fit_temperature(sharpened, labels), labels)
+
+    return _lowest(loss, 0.5, 3.0)
+
+
+def _lowest(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function with one valley is lowest, by golden-section search."""
     ratio = (np.sqrt(5.0) - 1.0) / 2.0
-    low, high = np.log(0.05), np.log(50.0)
-    for _ in range(60):
+    while high - low > _PRECISION:
         left, right = high - ratio * (high - low), low + ratio * (high - low)
-        if log_loss(logits / np.exp(left), labels) < log_loss(logits / np.exp(right), labels):
+        if function(left) < function(right):
             high = right
         else:
             low = left
-    return float(np.exp((low + high) / 2.0))
+    return float((low + high) / 2.0)
 
 
 @dataclass(frozen=True)

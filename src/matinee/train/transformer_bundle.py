@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from matinee.core.manifest import Manifest, TextSettings
 from matinee.core.prediction import Classifier
-from matinee.flavors import pool
+from matinee.flavors import pool, sharpen
 from matinee.train.answers import OpenModel, answer, raw_outputs, scores_of
 from matinee.train.bundles import copy_files, measure_files, rewrite, write_bundle
-from matinee.train.calibration import fit_temperature, log_loss
+from matinee.train.calibration import fit_exponent, fit_temperature, log_loss
 from matinee.train.card import render_card, table
 from matinee.train.examples import examples
 from matinee.train.lineage import lineage
@@ -40,6 +40,7 @@ class Choice:
     """One way to read long texts, and what it gave on held-out films (log loss after calibration)."""
 
     text: TextSettings
+    exponent: float
     temperature: float
     accuracy: float
     log_loss: float
@@ -57,6 +58,7 @@ def write_transformer(trained: Trained, dataset: Dataset, plan: Plan, out: Path,
         manifest,
         text=best.text,
         calibration={
+            "exponent": best.exponent,
             "temperature": best.temperature,
             "fitted_on": f"{len(trained.parts.heldout)} reviews of held-out films",
         },
@@ -92,11 +94,16 @@ def choose_windows(candidate: Path, manifest: Manifest, heldout: Reviews, open_m
         windows = float(np.mean([each.windows for each, _ in outputs]))
         for pooling in _POOLINGS:
             logits = np.stack([pool(rows, each.context, pooling) for each, rows in outputs])
-            temperature = round(fit_temperature(logits, heldout.labels), 4)
-            right = float((logits.argmax(axis=1) == heldout.labels).mean())
-            loss = log_loss(logits / temperature, heldout.labels)
-            choices.append(Choice(replace(text, pooling=pooling), temperature, right, loss, windows))
+            choices.append(_calibrated(replace(text, pooling=pooling), logits, heldout, windows))
     return choices
+
+
+def _calibrated(text: TextSettings, logits: NDArray[np.floating[Any]], heldout: Reviews, windows: float) -> Choice:
+    exponent = round(fit_exponent(logits, heldout.labels), 4)
+    sharpened = sharpen(logits, exponent)
+    temperature = round(fit_temperature(sharpened, heldout.labels), 4)
+    right = float((logits.argmax(axis=1) == heldout.labels).mean())
+    return Choice(text, exponent, temperature, right, log_loss(sharpened / temperature, heldout.labels), windows)
 
 
 _WINDOWS_NOTE = """\

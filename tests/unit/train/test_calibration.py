@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from matinee.train.calibration import fit_fusion, fit_temperature, log_loss, softmax
+from matinee.flavors import sharpen
+from matinee.train.calibration import fit_exponent, fit_fusion, fit_temperature, log_loss, softmax
 
 
 def drawn(logits: NDArray[np.float64], seed: int = 0) -> NDArray[np.int64]:
@@ -20,6 +21,15 @@ def test_temperature_is_found_again(classes: int, temperature: float) -> None:
     """Logits that are too sure by a factor get that factor as their temperature."""
     logits = np.random.default_rng(1).normal(0, 2, (20_000, classes))
     assert fit_temperature(logits * temperature, drawn(logits)) == pytest.approx(temperature, rel=0.06)
+
+
+@pytest.mark.parametrize(("classes", "exponent"), [(2, 1.7), (2, 0.8), (4, 1.4)])
+def test_exponent_is_found_again(classes: int, exponent: float) -> None:
+    """Logits that were flattened by a power get that power back, and then need no temperature."""
+    logits = np.random.default_rng(1).normal(0, 2, (5_000, classes))
+    flattened = sharpen(logits, 1 / exponent)
+    assert fit_exponent(flattened, drawn(logits)) == pytest.approx(exponent, rel=0.1)
+    assert sharpen(flattened, exponent) == pytest.approx(logits)
 
 
 def test_fusion_weights_are_found_again() -> None:
