@@ -33,7 +33,7 @@ def test_ten_thousand_predictions_make_one_run(tmp_path: Path, monkeypatch: pyte
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
         options = WandbLogOptions(
-            project="films", folder=str(tmp_path), queue_rows=20_000, every_seconds=0.2, finish_seconds=60.0
+            project="films", folder=str(tmp_path), queue_rows=20_000, every_seconds=0.2, finish_seconds=300.0
         )
         record = WandbLog(options, counts.add_sent, counts.add_dropped)
         for _ in range(10_000):
