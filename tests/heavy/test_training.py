@@ -122,7 +122,7 @@ def test_a_killed_stage_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_self_training_ends_in_a_bundle_that_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Linear teacher, two stages, windows chosen, calibrated, measured; and the bundle opens."""
+    """Linear teacher, four stages, windows chosen, calibrated, measured; and the bundle opens."""
     from matinee.cli.train import _open
     from matinee.train.answers import answer, scores_of
     from matinee.train.fitting import Stage
@@ -142,6 +142,7 @@ def test_self_training_ends_in_a_bundle_that_answers(tmp_path: Path, monkeypatch
         first=quick,
         second=replace(quick, name="second"),
         third=replace(quick, name="third", learning_rate=2e-4),
+        fourth=replace(quick, name="fourth", learning_rate=2e-4),
         unlabelled=100,
     )
     trained = train_transformer(data, plan)
