@@ -60,7 +60,8 @@ def prepare(reference: str, folder: Path, texts: list[str]) -> dict[str, str]:
     shutil.copy(source / "tokenizer.json", dynamic)
     subprocess.run([python, "-m", "pip", "install", "--quiet", "onnx"], check=True)
     subprocess.run([python, "-c", QUANTIZE, source / "model.onnx", dynamic / "model.onnx"], check=True)
-    tokens = str(json.loads((source / "matinee.json").read_text())["text"]["max_tokens"])
+    manifest = json.loads((source / "matinee.json").read_text())
+    tokens = str(manifest["text"]["max_tokens"])
     seconds: dict[Path, float] = {}
     for candidate in (source, dynamic) * 3:
         env = {"MODEL_DIR": str(candidate), "MAX_TOKENS": tokens, "PYTHONPATH": str(HERE / "peers")}
@@ -69,4 +70,5 @@ def prepare(reference: str, folder: Path, texts: list[str]) -> dict[str, str]:
         seconds[candidate] = min(seconds.get(candidate, inf), float(output.stdout))
     best = min(seconds, key=lambda candidate: seconds[candidate])
     print(f"peers serve {'the bundle' if best == source else 'the dynamically quantized file'}: {seconds}", flush=True)
-    return {"MODEL_DIR": str(best), "MAX_TOKENS": tokens, "BUNDLE": reference}
+    temperature = str(manifest["calibration"].get("temperature", 1.0))
+    return {"MODEL_DIR": str(best), "MAX_TOKENS": tokens, "TEMPERATURE": temperature, "BUNDLE": reference}
