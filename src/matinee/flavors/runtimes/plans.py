@@ -74,7 +74,7 @@ def best_guess(options: LoadOptions, *, int8: bool = True) -> Plan:
 
 
 def _runtime() -> str:
-    """OpenVINO was the quicker one in every measurement of `docs/architecture/engine.md`."""
+    """OpenVINO was the quicker one in every measurement of `docs/architecture/30-engine.md`."""
     for name in _PACKAGES:
         if find_spec(name) is not None:
             return name
