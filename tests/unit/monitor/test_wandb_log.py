@@ -26,7 +26,8 @@ class Desk:
 
     def record(self, **options: Any) -> WandbLog:
         """A record that hands over twenty times a second."""
-        options = {"every_seconds": 0.05, "project": "films", "api_key": "canary-0123456789", **options}
+        patient = {"every_seconds": 0.05, "finish_seconds": 60.0}
+        options = {**patient, "project": "films", "api_key": "canary-0123456789", **options}
         return WandbLog(WandbLogOptions(**options), self._count_sent, self._count_dropped)
 
     def told(self, what: str) -> list[dict[str, Any]]:
