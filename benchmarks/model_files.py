@@ -70,5 +70,5 @@ def prepare(reference: str, folder: Path, texts: list[str]) -> dict[str, str]:
         seconds[candidate] = min(seconds.get(candidate, inf), float(output.stdout))
     best = min(seconds, key=lambda candidate: seconds[candidate])
     print(f"peers serve {'the bundle' if best == source else 'the dynamically quantized file'}: {seconds}", flush=True)
-    temperature = str(manifest["calibration"].get("temperature", 1.0))
-    return {"MODEL_DIR": str(best), "MAX_TOKENS": tokens, "TEMPERATURE": temperature, "BUNDLE": reference}
+    calibration = {key.upper(): str(manifest["calibration"].get(key, 1.0)) for key in ("exponent", "temperature")}
+    return {"MODEL_DIR": str(best), "MAX_TOKENS": tokens, "BUNDLE": reference, **calibration}

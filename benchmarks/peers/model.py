@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 FOLDER = Path(os.environ["MODEL_DIR"])
 MAX_TOKENS = int(os.environ.get("MAX_TOKENS", "256"))
-TEMPERATURE = float(os.environ.get("TEMPERATURE", "1"))
+EXPONENT, TEMPERATURE = float(os.environ.get("EXPONENT", "1")), float(os.environ.get("TEMPERATURE", "1"))
 THREADS = int(os.environ.get("MODEL_THREADS", "2"))
 
 
@@ -31,6 +31,7 @@ class Model:
         encodings = self.tokenizer.encode_batch(texts)
         ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
         mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
-        logits = self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0] / TEMPERATURE
+        logits = self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+        logits = logits * np.ptp(logits, axis=1, keepdims=True) ** (EXPONENT - 1) / TEMPERATURE
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return [float(score) for score in (shifted / shifted.sum(axis=1, keepdims=True))[:, 1]]
