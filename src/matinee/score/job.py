@@ -139,6 +139,8 @@ class _Output:
         target = self._job.target
         if target is None or self._journal is None or self.rejects is None:
             return 0
+        if target.exists() and not target.is_file():
+            raise InvalidInput(f"OUT: {target} is no regular file, and would be replaced; - writes to standard output")
         if self._job.restart:
             self._journal.remove()
             shutil.rmtree(partial_path(target), ignore_errors=True)

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -216,3 +217,12 @@ def test_rows_are_read_as_they_are_needed(tmp_path: Path) -> None:
     job = Job(JsonlReader(Lines(), None, lambda: 0.0), tmp_path / "out.jsonl", "jsonl", COLUMNS, identity="one")
     asyncio.run(score_file(job, WordCountEngine(), io.StringIO(), watch))
     assert max(ahead) <= 4 * 512
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
+    """A finished file takes its place by a rename: not that of a device, a pipe or a folder."""
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(InvalidInput, match="no regular file"):
+        run(csv_reader(rows_of(3)), pipe, "csv", WordCountEngine(), restart=True)
+    assert pipe.is_fifo()
