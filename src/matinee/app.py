@@ -215,7 +215,11 @@ def rollout_options(settings: Settings) -> RolloutOptions:
         gate=gate_limits(settings),
         probation=ProbationLimits(seconds=settings.probation_seconds),
         queue_size=settings.queue_texts,
-        engine=EngineLimits(timeout_seconds=settings.deadline_seconds, cache_entries=settings.answer_cache),
+        engine=EngineLimits(
+            timeout_seconds=settings.deadline_seconds,
+            cache_entries=settings.answer_cache,
+            overflow=settings.overflow,
+        ),
     )
 
 

@@ -60,6 +60,14 @@ def test_overflow_is_the_callers_choice(client: TestClient) -> None:
     assert (refused.status_code, refused.json()["code"]) == (413, "text_too_long")
 
 
+def test_the_setting_says_what_becomes_of_long_texts(tmp_path: Path) -> None:
+    """Where the request does not: it goes before the model's own rule."""
+    with serving(tmp_path, {"OVERFLOW": "error"}) as client:
+        refused = client.post("/predict", json={"text": "good " * 100})
+        cut = client.post("/predict", json={"text": "good " * 100, "overflow": "truncate"})
+    assert (refused.status_code, cut.status_code) == (413, 200)
+
+
 def test_every_answer_names_request_and_model(client: TestClient) -> None:
     """Also the ones that went wrong."""
     for method, path in (("GET", "/livez"), ("GET", "/nowhere"), ("DELETE", "/predict"), ("POST", "/predict")):

@@ -90,12 +90,13 @@ def evaluate(
 
     from rich.console import Console
 
+    from matinee.settings import load_settings
     from matinee.train.evaluate import evaluate as run
     from matinee.train.evaluate import render
 
-    opened = _open(model, overflow)
+    opened = _open(model)
     texts, labels = _labelled(data, text_column, label_column, opened.classifier.labels)
-    document = run(opened, texts, labels)
+    document = run(opened, texts, labels, load_settings({"overflow": overflow}).overflow)
     opened.classifier.close()
     if json_output:
         typer.echo(json.dumps(document))
@@ -149,7 +150,7 @@ def _read(data: str) -> "Dataset":
     return read_dataset(data, load_settings().cache_dir.expanduser() / "data")
 
 
-def _open(reference: str | None, overflow: str | None = None) -> "Opened":
+def _open(reference: str | None) -> "Opened":
     """Open a model as the settings say."""
     from matinee.app import create_stages
     from matinee.core.events import Event
@@ -160,6 +161,6 @@ def _open(reference: str | None, overflow: str | None = None) -> "Opened":
     def ignore(_event: Event) -> None:
         """Nobody is served, so that nobody listens."""
 
-    settings = load_settings({"model": reference, "overflow": overflow})
+    settings = load_settings({"model": reference})
     name, reference = next(iter(settings.references().items()))
     return open_model(name, ModelRef.parse(reference), create_stages(settings, ignore))

@@ -26,6 +26,7 @@ class EngineLimits:
     timeout_seconds: float = 30.0
     cache_entries: int = 10_000
     cache_bytes: int = 8 * 1024 * 1024
+    overflow: Overflow | None = None  # where a request does not say; None: the model's own
 
 
 class Engine:
@@ -75,7 +76,7 @@ class Engine:
         timeout: float | None = None,  # noqa: ASYNC109 - the request's own deadline, which also orders the work
         request_id: str = "",
     ) -> list[Prediction]:
-        """Answer `texts`, in order; `timeout` in seconds, `overflow` overrides the model's.
+        """Answer `texts`, in order; `timeout` in seconds, `overflow` overrides the limits' and the model's.
 
         Raises `Overloaded`, `ShuttingDown` and `TooManyTexts` at once; `DeadlineExceeded` when the time is up;
         `TextTooLong` or `ClassifierFailed` when one of the texts has no answer.
@@ -87,7 +88,7 @@ class Engine:
             started = monotonic()
             ask = Ask(len(texts), started + seconds, self._loop)
             try:
-                cached = self._enter(ask, texts, overflow, started)
+                cached = self._enter(ask, texts, overflow or self._limits.overflow, started)
                 if not ask.future.done():
                     async with asyncio.timeout(seconds):
                         await ask.future
