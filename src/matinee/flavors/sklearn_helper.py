@@ -28,6 +28,7 @@ def main() -> None:
 
     from matinee.flavors import sklearn_extract, sklearn_reading  # noqa: F401 - imported while that is still allowed
 
+    sklearn_reading.import_readers(Path(request["path"]))
     folder = Path(request["folder"])
     confine(folder, Bounds(memory=int(request["memory"]), seconds=int(request["seconds"])))
     try:

@@ -21,6 +21,16 @@ _MAX_OBJECTS = 2_000_000
 _MAX_NGRAM = 32
 
 
+def import_readers(path: Path) -> None:
+    """Import what reads such a file, before anything of it is read; raises `ModuleNotFoundError`.
+
+    Importing skops imports all of scikit-learn, and PyTorch where it is installed: that loads shared libraries, which
+    a confined process may not.
+    """
+    import_module("sklearn")
+    import_module("skops.io" if path.suffix == ".skops" or _is_zip(path) else "joblib.numpy_pickle")
+
+
 def read_model(path: Path, names: Collection[str]) -> Any:
     """The model in `path`, ready to use; raises `ModelRejected` for what is not sound, and what unpickling raises."""
     model = _read_skops(path, names) if path.suffix == ".skops" or _is_zip(path) else _read_pickle(path, names)

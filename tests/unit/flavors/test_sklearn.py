@@ -20,7 +20,7 @@ from sklearn.svm import LinearSVC
 from tests.fakes.bundles import CORPUS, copied
 from tests.unit.flavors.bundles import verified
 
-from matinee.core.errors import ModelRejected
+from matinee.core.errors import MissingExtra, ModelRejected
 from matinee.core.prediction import Classifier
 from matinee.flavors import LoadOptions, convert_sklearn, load
 from matinee.flavors.sklearn import BatchClassifier, LinearClassifier
@@ -195,6 +195,14 @@ def test_a_process_that_dies_is_a_reason(tmp_path: Path) -> None:
     (folder / "model.joblib").write_bytes(b"\x80\x04K")
     with pytest.raises(ModelRejected, match=r"model\.joblib: reading it raised"):
         load(bundle)
+
+
+def test_without_scikit_learn_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The helper finds no joblib, and says what to install rather than what it lacked."""
+    (tmp_path / "joblib.py").write_text("raise ModuleNotFoundError(\"No module named 'joblib'\")\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(MissingExtra, match=r"matinee\[sklearn\]"):
+        load(verified(BENIGN / "logistic"))
 
 
 def test_reading_goes_by_what_verification_listed(tmp_path: Path) -> None:
