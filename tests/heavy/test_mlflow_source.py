@@ -97,6 +97,33 @@ def test_a_model_goes_into_the_registry_and_comes_out_again(
     assert of_run.digest == bundle.digest
 
 
+@pytest.mark.parametrize("kept_as", ["skops", "cloudpickle"])
+def test_what_mlflow_itself_logged_is_served(
+    server: str, sources: Sources, monkeypatch: pytest.MonkeyPatch, kept_as: str
+) -> None:
+    """`mlflow.sklearn.log_model` with a registered name, then that name as a reference: the pipeline's answers."""
+    import mlflow
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    from matinee.flavors import load
+    from matinee.verify import inspect
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    mlflow.set_tracking_uri(server)
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good film", "bad film"] * 9, [1, 0] * 9)
+    name, needs = f"logged-{kept_as}", ["scikit-learn"]
+    with mlflow.start_run():
+        mlflow.sklearn.log_model(
+            model, name="model", registered_model_name=name, serialization_format=kept_as, pip_requirements=needs
+        )
+    bundle = sources.pull(sources.resolve(ModelRef.parse(f"models:/{name}/latest")))
+    (answered,) = load(inspect(bundle)).encode(["a good film"])
+    assert answered.answer is not None
+    assert answered.answer.scores == pytest.approx(model.predict_proba(["a good film"])[0], abs=1e-6)
+
+
 def test_what_is_not_there_is_not_found(server: str, sources: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown alias, version and model; and what is no reference."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
