@@ -1,13 +1,12 @@
 """Each flavor against its library called directly, on real reviews: side by side, in turns.
 
-    pip install torch "transformers<5" tensorflow-cpu tf-keras pyarrow && pip install -e .
+    pip install torch "transformers<5" tensorflow-cpu tf-keras pyarrow onnxruntime
+    pip install -e ".[sklearn,tensorflow,keras]"
     python benchmarks/flavors.py --data ../shared/data/imdb/test.parquet --count 1000 --rounds 3
 
-Models are made here, with random weights: a DistilBERT of the usual size (66 million parameters, 512 tokens) with the
-vocabulary of the bundled encoder, and the text classification example of keras.io (TextVectorization, two
-convolutions). Every contender is a process of its own that loads, warms up and then waits for its turn; matinee and
-the library read the same part of each text. `cpu` is processor time for each review, which other programs on the
-machine do not change much.
+Models are made here (`flavor_models.py`). Every contender is a process of its own that loads, warms up and then waits
+for its turn; matinee and the library read the same part of each text. `cpu` is processor time for each review, which
+other programs on the machine do not change much. `--flavor` and `--only` choose what runs, as often as they are given.
 """
 
 import argparse
@@ -26,50 +25,33 @@ from typing import Any
 
 Runner = Callable[[list[str]], object]
 CONTENDERS = {
+    "sklearn": ("joblib + predict_proba", "matinee"),
+    "sklearn-forest": ("joblib + predict_proba", "matinee"),
     "transformers": ("pipeline", "pipeline batch 16", "matinee f32", "matinee"),
+    "tensorflow": ("TFDistilBert batch 16", "matinee f32", "matinee"),
+    "onnx": ("onnxruntime batch 16", "matinee f32", "matinee"),
     "keras": ("predict", "matinee"),
 }
-
-
-def make_transformers(folder: Path, _: list[str], vocabulary: Path) -> None:
-    """A DistilBERT with random weights, saved as `save_pretrained` does."""
-    import torch
-    import transformers
-
-    words: dict[str, int] = json.loads(vocabulary.read_text())["model"]["vocab"]
-    (folder / "vocab.txt").write_text("\n".join(sorted(words, key=words.__getitem__)) + "\n")
-    transformers.DistilBertTokenizerFast(str(folder / "vocab.txt"), model_max_length=512).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = transformers.DistilBertConfig(
-        id2label={0: "negative", 1: "positive"}, label2id={"negative": 0, "positive": 1}
-    )
-    transformers.DistilBertForSequenceClassification(config).save_pretrained(folder)
-
-
-def make_keras(folder: Path, texts: list[str], _: Path) -> None:
-    """https://keras.io/examples/nlp/text_classification_from_scratch/, without the training."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    import keras
-    from keras import layers
-
-    vectorization = layers.TextVectorization(max_tokens=20_000, output_sequence_length=500)
-    vectorization.adapt(texts)
-    model = keras.Sequential(
-        [
-            keras.Input(shape=(1,), dtype="string"), vectorization, layers.Embedding(20_000, 128),
-            layers.Conv1D(128, 7, padding="valid", activation="relu", strides=3),
-            layers.Conv1D(128, 7, padding="valid", activation="relu", strides=3), layers.GlobalMaxPooling1D(),
-            layers.Dense(128, activation="relu"), layers.Dense(1, activation="sigmoid"),
-        ]
-    )  # fmt: skip
-    model.save(folder / "model.keras")
+BATCH = 16
 
 
 def runner(flavor: str, contender: str, folder: Path) -> Runner:
     """Load one contender."""
     if contender.startswith("matinee"):
         return matinee_runner(folder, "f32" if contender.endswith("f32") else "auto")
-    return transformers_runner(folder, contender) if flavor == "transformers" else keras_runner(folder)
+    if flavor == "transformers":
+        return transformers_runner(folder, contender)
+    libraries = {"keras": keras_runner, "tensorflow": tensorflow_runner, "onnx": onnx_runner}
+    return libraries.get(flavor, sklearn_runner)(folder)
+
+
+def sklearn_runner(folder: Path) -> Runner:
+    """The whole pipeline, all texts in one call."""
+    import joblib
+
+    model = joblib.load(folder / "model.joblib")
+    predict_proba: Runner = model.predict_proba
+    return predict_proba
 
 
 def transformers_runner(folder: Path, contender: str) -> Runner:
@@ -77,8 +59,51 @@ def transformers_runner(folder: Path, contender: str) -> Runner:
     from transformers import pipeline
 
     classify: Any = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
-    size = 16 if contender.endswith("16") else 1
+    size = BATCH if contender.endswith(str(BATCH)) else 1
     return lambda texts: classify(texts, truncation=True, batch_size=size)
+
+
+def tensorflow_runner(folder: Path) -> Runner:
+    """The class that wrote the checkpoint, as a graph, in padded batches."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    import tensorflow
+    import transformers
+
+    model = transformers.TFDistilBertForSequenceClassification.from_pretrained(folder)
+    tokenizer = transformers.DistilBertTokenizerFast.from_pretrained(folder)
+    call = tensorflow.function(model, reduce_retracing=True)
+
+    def run(texts: list[str]) -> object:
+        parts = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
+        return [
+            call(dict(tokenizer(part, truncation=True, padding=True, return_tensors="tf"))).logits for part in parts
+        ]
+
+    return run
+
+
+def onnx_runner(folder: Path) -> Runner:
+    """ONNX Runtime as it comes, with the same tokenizer and window, in padded batches."""
+    import numpy as np
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    names = [entry.name for entry in session.get_inputs()]
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(json.loads((folder / "matinee.json").read_text())["text"]["max_tokens"])
+    tokenizer.enable_padding()
+
+    def run(texts: list[str]) -> object:
+        outputs = []
+        for at in range(0, len(texts), BATCH):
+            encoded = tokenizer.encode_batch(texts[at : at + BATCH])
+            ids, mask = np.array([one.ids for one in encoded]), np.array([one.attention_mask for one in encoded])
+            given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+            outputs.append(session.run(None, {name: given[name] for name in names}))
+        return outputs
+
+    return run
 
 
 def keras_runner(folder: Path) -> Runner:
@@ -104,6 +129,8 @@ def matinee_runner(folder: Path, precision: str) -> Runner:
 
     def run(texts: list[str]) -> object:
         encoded = classifier.encode(texts, "truncate")
+        if all(item.answer for item in encoded):
+            return encoded
         order = sorted(((row, item) for item in encoded for row in item.rows), key=lambda pair: pair[0].cost)
         batches: list[list[tuple[Row, Any]]] = []
         for pair in order:
@@ -134,15 +161,16 @@ def work(flavor: str, contender: str, folder: Path) -> None:
         print("round", json.dumps([seconds / len(texts), cpu / len(texts)]), flush=True)
 
 
-def compare(flavor: str, folder: Path, rounds: int) -> None:
+def compare(flavor: str, folder: Path, options: argparse.Namespace) -> None:
     """Let the contenders take turns, and print the medians."""
     command = [sys.executable, __file__, "--folder", str(folder), "--worker", flavor]
     processes = {
         name: subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for name in CONTENDERS[flavor]
+        if not options.only or name in options.only
     }
     found: dict[str, list[list[float]]] = {name: [] for name in processes}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for name, process in processes.items():
             assert process.stdin is not None
             assert process.stdout is not None
@@ -170,35 +198,31 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--flavor", choices=CONTENDERS, action="append")
-    vocabulary = Path(__file__).parents[1] / "src/matinee/bundled/imdb-sentiment-transformer/tokenizer.json"
-    parser.add_argument("--vocabulary", type=Path, default=vocabulary, help="a tokenizer.json with a WordPiece model")
+    parser.add_argument("--only", action="append", metavar="CONTENDER")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--make", choices=CONTENDERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         work(*options.worker, options.folder)
-    elif options.make:
-        make = make_transformers if options.make == "transformers" else make_keras
-        make(options.folder / "model", json.loads((options.folder / "texts.json").read_text()), options.vocabulary)
     else:
         for flavor in options.flavor or CONTENDERS:
             with tempfile.TemporaryDirectory() as folder:
                 prepare(flavor, Path(folder), options)
-                compare(flavor, Path(folder), options.rounds)
+                compare(flavor, Path(folder), options)
 
 
 def prepare(flavor: str, folder: Path, options: argparse.Namespace) -> None:
-    """Draw the texts with a fixed seed, and make the model."""
+    """Draw the texts with a fixed seed, and have the model made in a process of its own."""
     import random
 
     from pyarrow import parquet
 
-    texts = parquet.read_table(options.data, columns=["text"]).column("text").to_pylist()
+    rows = parquet.read_table(options.data, columns=["text", "sentiment"]).to_pylist()
+    random.Random(0).shuffle(rows)
     (folder / "model").mkdir()
-    (folder / "texts.json").write_text(json.dumps(random.Random(0).sample(texts, options.count)))
-    making = ["--folder", str(folder), "--make", flavor, "--vocabulary", str(options.vocabulary)]
-    subprocess.run([sys.executable, __file__, *making], check=True)
+    (folder / "texts.json").write_text(json.dumps([row["text"] for row in rows[: options.count]]))
+    (folder / "others.json").write_text(json.dumps(rows[options.count : options.count + 5000]))
+    subprocess.run([sys.executable, Path(__file__).with_name("flavor_models.py"), flavor, folder], check=True)
 
 
 if __name__ == "__main__":
