@@ -36,7 +36,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         model = prepare(options.model, work / "model", texts[:16])
-        result: dict[str, Any] = {"machine": machine(), "model": options.model, "settings": vars(options).copy()}
+        result: dict[str, Any] = {
+            "machine": machine(),
+            "model": options.model,
+            "settings": {key: value for key, value in vars(options).items() if key != "lock"},
+        }
         result["settings"]["data"] = Path(options.data).name
         matrix = Matrix(texts, model, work, options)
         target = HERE / "results" / f"{options.name}.json"
