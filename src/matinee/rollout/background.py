@@ -43,7 +43,8 @@ async def run(work: Callable[[], T], *, limit: float | None = None, nice: int = 
             return
 
     threading.Thread(target=body, name="matinee-rollout", daemon=True).start()
-    return await asyncio.wait_for(future, limit)
+    async with asyncio.timeout(limit):  # before Python 3.12 `wait_for` loses a cancellation that meets a result
+        return await future
 
 
 def lower_priority(nice: int) -> None:

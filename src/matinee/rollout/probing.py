@@ -137,7 +137,8 @@ async def _read(process: asyncio.subprocess.Process, request: Request) -> Outcom
 async def _line(stream: asyncio.StreamReader, seconds: float) -> dict[str, Any] | None:
     """One line of JSON: None when it did not come in time, empty when the probe is gone or talks nonsense."""
     try:
-        line = await asyncio.wait_for(stream.readline(), seconds)
+        async with asyncio.timeout(seconds):
+            line = await stream.readline()
         document = json.loads(line) if line else {}
     except TimeoutError:
         return None
@@ -148,7 +149,8 @@ async def _line(stream: asyncio.StreamReader, seconds: float) -> dict[str, Any] 
 
 async def _ended(process: asyncio.subprocess.Process) -> int:
     try:
-        return await asyncio.wait_for(process.wait(), 1.0)
+        async with asyncio.timeout(1.0):
+            return await process.wait()
     except TimeoutError:
         return 0
 

@@ -54,7 +54,8 @@ class Watcher:
         """Wait for the next look: the timer (of another `interval`, perhaps) or a hint, whichever comes first."""
         seconds = self._interval if interval is None else interval
         try:
-            await asyncio.wait_for(self._hinted.wait(), pause(seconds, failures) if seconds else None)
+            async with asyncio.timeout(pause(seconds, failures) if seconds else None):
+                await self._hinted.wait()
         except TimeoutError:
             return
         finally:

@@ -48,7 +48,8 @@ class Told:
                 if happened():
                     return
                 try:
-                    await asyncio.wait_for(self._changed.wait(), 0.05)
+                    async with asyncio.timeout(0.05):
+                        await self._changed.wait()
                 except TimeoutError:
                     continue
 

@@ -1,0 +1,62 @@
+"""Work beside the event loop: its result, its time limit, and the task that no longer wants it."""
+
+import asyncio
+import threading
+
+import pytest
+
+from matinee.rollout import background
+from matinee.rollout.watcher import Watcher
+
+
+def test_a_result_a_failure_and_a_limit_reach_whoever_waits() -> None:
+    """The three ways in which work can end."""
+
+    def failing() -> None:
+        raise LookupError("nothing there")
+
+    assert asyncio.run(background.run(lambda: 7)) == 7
+    with pytest.raises(LookupError, match="nothing there"):
+        asyncio.run(background.run(failing))
+    with pytest.raises(TimeoutError):
+        asyncio.run(background.run(threading.Event().wait, limit=0.01))
+
+
+@pytest.mark.parametrize("limit", [None, 60.0])
+def test_a_cancellation_that_meets_a_result_is_not_lost(limit: float | None) -> None:
+    """Whoever closes a deployment cancels its task and waits for it: a swallowed cancellation waits for ever."""
+
+    async def scene() -> None:
+        known, finish = set(threading.enumerate()), threading.Event()
+        task = asyncio.create_task(background.run(lambda: finish.wait(60), limit=limit))
+        await asyncio.sleep(0.01)
+        (thread,) = set(threading.enumerate()) - known
+        finish.set()
+        thread.join(60)  # the loop stands still meanwhile: the result is on its way, and the cancellation right behind
+        asyncio.get_running_loop().call_soon(task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_cancellation_that_meets_a_hint_is_not_lost(turns: int) -> None:
+    """The same for a watcher, wherever the hint has got to meanwhile."""
+
+    async def scene() -> None:
+        async def look() -> bool:
+            return True
+
+        watcher = Watcher(look, 60.0)
+        task = asyncio.create_task(watcher.run())
+        await asyncio.sleep(0.01)
+        watcher.hint()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=10)
+        task.cancel()
+        assert done == {task}
+
+    asyncio.run(scene())
