@@ -153,7 +153,7 @@ class Batcher:
         try:
             outputs = self._classifier.run([piece.row for piece in batch])
             return self._checked(outputs, len(batch))
-        except Exception as error:  # noqa: BLE001 - the batch edge: whatever a model raises belongs to its texts
+        except BaseException as error:  # noqa: BLE001 - the batch edge, see `_failure`
             if all(piece.job is batch[0].job for piece in batch):
                 return [_failure(error)] * len(batch)
         outcomes: dict[Piece, FloatArray | Exception] = {}
@@ -185,7 +185,7 @@ class Batcher:
         encoded = cast("Encoded", job.encoded)
         try:
             answer = self._classifier.finish(encoded, outputs)
-        except Exception as error:  # noqa: BLE001 - the batch edge, as above
+        except BaseException as error:  # noqa: BLE001 - the batch edge, see `_failure`
             job.fail(_failure(error))
         else:
             job.reply(Reply.of(encoded, answer))
@@ -205,7 +205,7 @@ def encode(classifier: Classifier, jobs: Sequence[Job]) -> list[Encoded | Except
     try:
         encoded = classifier.encode([job.text for job in jobs], jobs[0].overflow)
         return [encoded for _, encoded in zip(jobs, encoded, strict=True)]
-    except Exception as error:  # noqa: BLE001 - the batch edge, as above
+    except BaseException as error:  # noqa: BLE001 - the batch edge, see `_failure`
         if len(jobs) == 1:
             return [_failure(error)]
     return [outcome for job in jobs for outcome in encode(classifier, [job])]
@@ -225,8 +225,12 @@ def settle(jobs: Sequence[Job], outcomes: Sequence[Encoded | Exception]) -> list
     return rest
 
 
-def _failure(error: Exception) -> Exception:
-    """The error for the caller: ours as it is, anything else without the words of a foreign library."""
+def _failure(error: BaseException) -> Exception:
+    """The error for the caller: ours as it is, anything else without the words of a foreign library.
+
+    Whatever a model raises belongs to its texts, also what is no `Exception`: a panic of a library written in Rust
+    (the tokenizers are), or `sys.exit`. Past the edge it would end the work of a thread that others wait for.
+    """
     if isinstance(error, MatineeError):
         return error
     failure = ClassifierFailed(f"the model failed on this text ({type(error).__name__})")

@@ -1,15 +1,17 @@
 """Whatever happens to some requests, the others are answered, rightly and once."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes.echo import EchoClassifier, number
+from tests.fakes.echo import EchoClassifier, Piece, number
 from tests.unit.engine.serving import serving, settle
 
 from matinee.core.errors import ClassifierFailed, DeadlineExceeded, MatineeError
-from matinee.core.prediction import Capacity, Prediction
+from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Prediction, Row
 from matinee.engine import Admission, Engine, EngineLimits
 
 FATES = ("answered", "cancelled", "expired", "poison", "nan", "unreadable")
@@ -89,3 +91,49 @@ def _judge(request: Request, result: list[Prediction] | BaseException, *, answer
         assert isinstance(result, DeadlineExceeded)
     else:
         assert isinstance(result, asyncio.CancelledError | MatineeError)
+
+
+class Panic(BaseException):
+    """What a library written in Rust raises when it panics: no `Exception`, as the tokenizers do it."""
+
+
+class Panicking(EchoClassifier):
+    """Panics for a text with `panic` in it, where `stage` says."""
+
+    def __init__(self, stage: str, *, quick: bool, error: type[BaseException]) -> None:
+        super().__init__(Capacity(64, quick=quick))
+        self._stage, self._error = stage, error
+
+    def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
+        """As the echo, or not at all."""
+        self._panic("encode", texts)
+        return super().encode(texts, overflow)
+
+    def run(self, rows: Sequence[Row]) -> FloatArray:
+        """As the echo, or not at all."""
+        self._panic("run", [row.text for row in rows if isinstance(row, Piece)])
+        return super().run(rows)
+
+    def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
+        """As the echo, or not at all; the panicking text is the one of five letters."""
+        self._panic("finish", ["panic" if encoded.tokens == 5 else ""])
+        return super().finish(encoded, outputs)
+
+    def _panic(self, stage: str, texts: Sequence[str]) -> None:
+        if stage == self._stage and "panic" in texts:
+            raise self._error
+
+
+@pytest.mark.parametrize("error", [Panic, SystemExit])
+@pytest.mark.parametrize(("stage", "quick"), [("encode", False), ("encode", True), ("run", False), ("finish", False)])
+def test_a_panic_costs_its_text_and_not_the_engine(stage: str, quick: bool, error: type[BaseException]) -> None:
+    """Left alone, it would end the thread's work without a word, and everything behind it would wait for ever."""
+
+    async def scene() -> None:
+        async with serving(Panicking(stage, quick=quick, error=error)) as engine:
+            with pytest.raises(ClassifierFailed, match=error.__name__):
+                await engine.predict(["panic"], timeout=20)
+            (after,) = await engine.predict(["unsure, but fine"], timeout=20)
+            assert after.scores["number"] == number("unsure, but fine")
+
+    asyncio.run(scene())
