@@ -60,3 +60,44 @@ def test_a_cancellation_that_meets_a_hint_is_not_lost(turns: int) -> None:
         assert done == {task}
 
     asyncio.run(scene())
+
+
+def test_work_that_raises_what_no_future_takes_does_not_wait_for_ever() -> None:
+    """`StopIteration` is such an error, and foreign code may raise it."""
+
+    async def scene() -> None:
+        async with asyncio.timeout(10):
+            await background.run(lambda: next(iter(())))
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(scene())
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_what_comes_too_late_is_given_back(cancelled: bool) -> None:
+    """A model that was loaded after its time, or for a deployment that is being closed, must not stay in memory."""
+
+    async def scene() -> None:
+        finish, given_back = threading.Event(), asyncio.Event()
+        loop, late = asyncio.get_running_loop(), list[str]()
+
+        def work() -> str:
+            finish.wait(60)
+            return "model"
+
+        def give_back(result: str) -> None:
+            late.append(result)
+            loop.call_soon_threadsafe(given_back.set)
+
+        task = asyncio.create_task(background.run(work, limit=60.0 if cancelled else 0.01, late=give_back))
+        if cancelled:
+            await asyncio.sleep(0)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else TimeoutError):
+            await task
+        finish.set()
+        async with asyncio.timeout(60):
+            await given_back.wait()
+        assert late == ["model"]
+
+    asyncio.run(scene())
