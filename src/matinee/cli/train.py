@@ -30,12 +30,35 @@ def register(app: typer.Typer) -> None:
 
 
 @train.command()
-def linear(data: Data, out: Out, seed: Seed = 0) -> None:
-    """Train the linear model: half a minute, no random numbers, the same bytes every time."""
+def linear(
+    data: Data,
+    out: Out,
+    labels: Annotated[
+        Path | None, typer.Option(help="What `matinee train labels` wrote: learn from these reviews, too.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train the linear model: a minute or less, no random numbers, the same bytes every time."""
     with _extra_named():
         from matinee.train.linear import train_linear
 
-    _say(out, train_linear(_read(data), out, seed=seed).metrics)
+    _say(out, train_linear(_read(data), out, labels=labels, seed=seed).metrics)
+
+
+@train.command()
+def labels(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="File (.npz) for the labels.")],
+    model: Annotated[str | None, typer.Option(help="Reference of the teacher; default: the setting MODEL.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Let a model label the reviews that nobody labelled, for another one to learn from."""
+    from matinee.train.taught import write_labels
+
+    opened = _open(model)
+    sure = write_labels(_read(data), opened.classifier, out, seed=seed)
+    opened.classifier.close()
+    typer.echo(f"{out}: sure of {sure:,} reviews")
 
 
 @train.command()

@@ -2,10 +2,13 @@
 
 Every n-gram is scaled by its naive-Bayes log-ratio, then a logistic regression learns how far to trust each; only the
 product is kept, quantized to one byte. No random numbers are involved: retraining gives the same bytes.
+
+With a file of labels it also learns from reviews that nobody labelled: co-training (Blum & Mitchell, 1998), the teacher
+being a model that reads in another way.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +26,10 @@ from matinee.train.examples import examples
 from matinee.train.lineage import lineage
 from matinee.train.metrics import measure
 from matinee.train.reviews import Dataset, Reviews
+from matinee.train.taught import read_labels
 
 LINEAR_FILE = "model.safetensors"
+TAUGHT_COUNT = 4  # `LinearPlan.min_count` with a teacher's labels, where there are three times as many reviews
 _PURPOSE = """\
 Decides whether a film review is positive or negative, from which words and runs of up to three words it has: logistic
 regression with naive-Bayes weights (Wang & Manning, "Baselines and Bigrams", 2012), one byte for each weight. It reads
@@ -43,11 +48,19 @@ class LinearPlan:
     smoothing: float = 1.0
 
 
-def train_linear(dataset: Dataset, out: Path, *, plan: LinearPlan = LinearPlan(), seed: int = 0) -> Manifest:
-    """Fit on the training films, calibrate on held-out ones, measure on the test reviews, and write the bundle."""
+def train_linear(
+    dataset: Dataset, out: Path, *, labels: Path | None = None, plan: LinearPlan = LinearPlan(), seed: int = 0
+) -> Manifest:
+    """Fit on the training films, calibrate on held-out ones, measure on the test reviews, and write the bundle.
+
+    ``labels`` is a file with a teacher's labels for the unlabelled reviews; raises `NotTheLabels` if it is another.
+    """
     parts = split(dataset, seed=seed)
-    targets = np.eye(len(dataset.labels), dtype=np.float32)[parts.fit.labels]
-    model = fit_linear(parts.fit.texts, targets, plan)
+    texts, targets = parts.fit.texts, np.eye(len(dataset.labels), dtype=np.float32)[parts.fit.labels]
+    if labels is not None:
+        more, taught = read_labels(labels, dataset, seed, parts.unlabelled)
+        texts, targets, plan = texts + more, np.concatenate([targets, taught]), replace(plan, min_count=TAUGHT_COUNT)
+    model = fit_linear(texts, targets, plan)
     logits = model.logits(parts.heldout.texts)
     temperature = round(fit_temperature(logits, parts.heldout.labels), 4)
 
@@ -62,7 +75,7 @@ def train_linear(dataset: Dataset, out: Path, *, plan: LinearPlan = LinearPlan()
         labels=dataset.labels,
         calibration={"temperature": temperature, "fitted_on": f"{len(parts.heldout)} reviews of held-out films"},
         metrics={"heldout": figures(parts.heldout), "test": figures(dataset.test)},
-        lineage=lineage(dataset.digest, seed, ("numpy", "scipy"), plan=asdict(plan), fitted_on=len(parts.fit)),
+        lineage=lineage(dataset.digest, seed, ("numpy", "scipy"), plan=asdict(plan), fitted_on=len(texts)),
         examples=examples(dataset.labels, lambda texts: softmax(model.logits(texts) / temperature)),
     )
     return write_bundle(

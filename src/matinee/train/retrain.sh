@@ -20,5 +20,8 @@ matinee() { "$venv/bin/python" -m matinee "$@"; }
 matinee train linear --data "$data" --out $bundled/imdb-sentiment-linear
 matinee train transformer --data "$data" --out $bundled/imdb-sentiment-transformer --work $work \
   --teacher $bundled/imdb-sentiment-linear
+# What the transformer learned in its way, the linear model learns in its own.
+matinee train labels --data "$data" --out src/matinee/train/labels.npz --model bundled:imdb-sentiment-transformer
+matinee train linear --data "$data" --out $bundled/imdb-sentiment-linear --labels src/matinee/train/labels.npz
 matinee train cascade --data "$data" --out $bundled/imdb-sentiment \
   --quick bundled:imdb-sentiment-linear --full bundled:imdb-sentiment-transformer
