@@ -1,6 +1,8 @@
 """A histogram that is cheap enough to be fed four times a request."""
 
 from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
 
 from prometheus_client import Histogram
 
@@ -20,3 +22,9 @@ class QuickHistogram:
         """Count `value`."""
         self._sum.inc(value)
         self._buckets[bisect_left(self._bounds, value)].inc(1)
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Count `values`; many at once cost hardly more than one."""
+        self._sum.inc(sum(values))
+        for place, number in Counter([bisect_left(self._bounds, value) for value in values]).items():
+            self._buckets[place].inc(number)

@@ -22,7 +22,8 @@ from matinee.core.events import (
     RequestFailed,
 )
 from matinee.core.prediction import ModelIdentity
-from matinee.monitor.metrics import MOST_VALUES, Metrics, Reading
+from matinee.monitor.bounded import MOST_VALUES
+from matinee.monitor.metrics import Metrics, Reading
 from matinee.monitor.quick import QuickHistogram
 
 ROOT = Path(__file__).parents[3]
@@ -147,6 +148,15 @@ def test_every_metric_is_documented_and_nothing_else_is() -> None:
     assert used((ROOT / "docs" / "reference" / "metrics.md").read_text()) == defined()
 
 
+def test_requests_that_wait_to_be_counted_are_in_every_answer() -> None:
+    """They are counted many at a time, but whoever looks sees all of them."""
+    metrics = Metrics()
+    for number in range(1, 200):
+        metrics.observe(predicted())
+        if number % 30 == 1:
+            assert samples(metrics)["matinee_requests_total{model=films,version=v1}"] == number
+
+
 @pytest.mark.parametrize("events", [500])
 def test_counting_looks_its_series_up_once(events: int) -> None:
     """The hot path makes no new series objects after the first request of a version."""
@@ -162,9 +172,13 @@ def test_the_quick_histogram_counts_like_the_library() -> None:
     """Below, on and above every bound."""
     registry = CollectorRegistry()
     ours, theirs = (Histogram(name, "x", ("a",), buckets=(1, 2.5, 5), registry=registry) for name in ("ours", "theirs"))
-    for value in (0, 1, 1.0001, 2.5, 4, 5, 6, 1e9):
-        QuickHistogram(ours.labels("x")).observe(value)
-        theirs.labels("x").observe(value)
+    values = (0, 1, 1.0001, 2.5, 4, 5, 6, 1e9)
+    quick = QuickHistogram(ours.labels("x"))
+    quick.observe_all(values)
+    for value in values:
+        quick.observe(value)
+        for _ in range(2):
+            theirs.labels("x").observe(value)
 
     lines = [
         line for line in generate_latest(registry).decode().splitlines() if "created" not in line and line[0] != "#"
