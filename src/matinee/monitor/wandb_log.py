@@ -2,7 +2,7 @@
 
 The W&B client works in a process of its own (`wandb_worker`) with a low priority: its cost for each row (some
 0.2 ms) and its memory stay away from the requests, and a run is finished even when the server is killed. Here is
-only what the server does for it: remember a few numbers for each prediction, and once a second hand them over from
+only what the server does for it: remember a tuple for each prediction, and once a second hand them over from
 a thread, when the run has begun. While the other side is slow or away, rows wait; what finds no room is dropped and
 counted.
 """
@@ -29,8 +29,10 @@ from matinee.core.events import Event, ModelSwapped, Predicted, RequestFailed
 
 BATCH_ROWS = 500
 FIRST_PAUSE = 1.0
-MOST_LABELS = 20
 LONGEST_TEXT = 2_000
+
+# Scores, label, seconds, tokens, model, version, text; or a row that is ready. The worker makes the first the second.
+Row = tuple[Mapping[str, float], str, float, int, str, str, str | None] | Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class WandbLog:
         self._sent = sent
         self._dropped = dropped
         self._run_id = uuid.uuid4().hex[:12]
-        self._rows: deque[dict[str, Any]] = deque()
+        self._rows: deque[Row] = deque()
         self._failures = 0
         self._closing = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,19 +93,15 @@ class WandbLog:
             self._add({"swap": event.model.version, "cause": event.cause, "digest": event.model.digest})
 
     def _predicted(self, event: Predicted) -> None:
-        latency = round(event.seconds * 1000, 3)
+        model, share = event.model, self._options.text_share
         for position, prediction in enumerate(event.predictions):
-            row: dict[str, Any] = dict(list(prediction.scores.items())[:MOST_LABELS])
-            row["label"] = prediction.label
-            row["latency_ms"] = latency
-            row["tokens"] = prediction.tokens
-            row["version"] = event.model.version
-            row["model"] = event.model.name
-            if self._options.text_share and random() < self._options.text_share:  # noqa: S311 - a sample
-                row["text"] = event.texts[position][:LONGEST_TEXT]
-            self._add(row)
+            sampled = share and random() < share  # noqa: S311 - a sample
+            text = event.texts[position][:LONGEST_TEXT] if sampled else None
+            self._add(
+                (prediction.scores, prediction.label, event.seconds, prediction.tokens, model.name, model.version, text)
+            )
 
-    def _add(self, row: dict[str, Any]) -> None:
+    def _add(self, row: Row) -> None:
         if len(self._rows) >= self._options.queue_rows:
             self._dropped(1)
         else:

@@ -18,6 +18,7 @@ from typing import Any
 
 MINUTE = 60.0
 READY = b"ready\n"
+MOST_LABELS = 20
 MOST_TEXTS = 100  # in the table of one minute
 
 
@@ -32,13 +33,13 @@ class Minute:
         self.failures = 0
         self.texts: list[list[Any]] = []
 
-    def add(self, row: Mapping[str, Any]) -> None:
+    def add(self, row: Mapping[str, Any], text: str | None) -> None:
         """Count one prediction."""
         self.latencies.append(row["latency_ms"])
         self.labels[row["label"]] += 1
         self.tokens += row["tokens"]
-        if "text" in row and len(self.texts) < MOST_TEXTS:
-            self.texts.append([row["text"], row["label"], row[row["label"]], row["version"]])
+        if text is not None and len(self.texts) < MOST_TEXTS:
+            self.texts.append([text, row["label"], row.get(row["label"]), row["version"]])
 
     def figures(self) -> dict[str, float]:
         """What the minute comes to; empty when nothing happened."""
@@ -117,14 +118,22 @@ def _record(run: Any, documents: Iterable[Mapping[str, Any]]) -> None:
     minute = Minute()
     for document in documents:
         minute.failures += document.get("failures", 0)
-        for row in document.get("rows", ()):
-            if "label" in row:
-                minute.add(row)
-            run.log({name: value for name, value in row.items() if name != "text"})
+        for told in document.get("rows", ()):
+            run.log(_prediction(told, minute) if isinstance(told, list) else told)
         if time.monotonic() - minute.began > MINUTE:
             _close_minute(run, minute)
             minute = Minute()
     _close_minute(run, minute)
+
+
+def _prediction(told: list[Any], minute: Minute) -> dict[str, Any]:
+    """A row as the original endpoint wrote it, the confidences by label, and more; see `wandb_log.Row`."""
+    scores, label, seconds, tokens, model, version, text = told
+    row: dict[str, Any] = dict(list(scores.items())[:MOST_LABELS])
+    row |= {"label": label, "latency_ms": round(seconds * 1000, 3), "tokens": tokens}
+    row |= {"version": version, "model": model}
+    minute.add(row, text)
+    return row
 
 
 def _close_minute(run: Any, minute: Minute) -> None:
