@@ -23,7 +23,7 @@ from matinee.core.manifest import Example, FileEntry, Manifest
 from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
 from matinee.flavors import LoadOptions
 
-TROUBLES = ("crash", "hang", "oom", "nan", "slow", "raises", "late-failure", "late-hang")
+TROUBLES = ("crash", "hang", "oom", "nan", "slow", "raises", "exits", "late-failure", "late-hang")
 RELEASE = threading.Event()  # ends a `late-hang`
 LABELS = ("negative", "positive")
 ENTRY_POINTS = "[matinee.flavors]\nwords = tests.fakes.words:load\n"
@@ -90,6 +90,8 @@ def load(bundle: VerifiedBundle, options: LoadOptions) -> Words:
         time.sleep(3600)
     if trouble == "raises":
         raise ValueError("no such layer")
+    if trouble == "exits":
+        raise SystemExit(0)
     if trouble == "oom":
         taken = []
         while True:

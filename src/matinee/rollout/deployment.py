@@ -1,11 +1,12 @@
 """One deployment: the name that callers use, the version behind it, and the reference that it follows."""
 
 import asyncio
+import logging
 import time
 from dataclasses import replace
 
 from matinee.core.bundle import Revision
-from matinee.core.errors import Conflict, MatineeError, SourceUnavailable
+from matinee.core.errors import Conflict, MatineeError
 from matinee.core.events import Polled
 from matinee.core.reference import ModelRef
 from matinee.rollout.budget import LoadBudget
@@ -18,6 +19,8 @@ from matinee.rollout.preparation import Preparation
 from matinee.rollout.record import Record
 from matinee.rollout.state import CandidateState, DeploymentState, PollState, RefusalState, describe
 from matinee.rollout.watcher import Watcher
+
+logger = logging.getLogger("matinee.rollout")
 
 START_INTERVAL = 1.0  # seconds before the first retry, while nothing answers yet
 
@@ -98,6 +101,7 @@ class Deployment:
     def start(self) -> None:
         """Begin to open the model and to follow its reference, beside whatever else the event loop does."""
         self._task = asyncio.create_task(self._run(), name=f"matinee-rollout-{self.name}")
+        self._task.add_done_callback(self._ended)
 
     async def opened(self) -> None:
         """Wait for the first version; raises the reason when the model cannot be served as things are.
@@ -116,6 +120,14 @@ class Deployment:
         await self._switch.close()
         await self._record.flush()
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Only a bug ends the following before `close`: it shows in the state, and nobody waits for a first version."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("following %s has ended", self.reference, exc_info=error)
+            self._error = f"following has ended with an unexpected {type(error).__name__}"
+            self._unservable = MatineeError(self._error)
+            self._first.set()
+
     async def _run(self) -> None:
         failures = 0
         while self.live is None:
@@ -124,7 +136,7 @@ class Deployment:
                     await self._open_first()
             except MatineeError as error:
                 self._error = error.message
-                if not isinstance(error, SourceUnavailable):
+                if not isinstance(error, TRIED_AGAIN):
                     self._unservable = error
                     self._first.set()
                 failures += 1

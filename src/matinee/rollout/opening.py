@@ -1,9 +1,10 @@
 """From a reference to a loaded classifier: resolve, pull, verify, load, and a cascade's members likewise."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,14 +146,13 @@ class Opening:
         return self.unpack(bundle)
 
     def unpack(self, bundle: Bundle) -> Parcel:
-        """Verify a bundle that is here already, and fetch what belongs to it; gives it back when it is refused."""
+        """Verify a bundle that is here already, and fetch what belongs to it; gives all back when it is refused."""
         self.stage = "verify"
-        try:
-            with refusing("verifying"):
-                return self._unpack(bundle)
-        except BaseException:
-            self._stages.sources.release(bundle)
-            raise
+        with ExitStack() as undo, refusing("verifying"):
+            undo.callback(self._stages.sources.release, bundle)
+            parcel = self._unpack(bundle, undo)
+            undo.pop_all()
+            return parcel
 
     def release(self, parcel: Parcel) -> None:
         """Its files are not used any more."""
@@ -164,14 +164,14 @@ class Opening:
         for bundle in parcel.bundles:
             self._stages.sources.confirm(bundle)
 
-    def _unpack(self, bundle: Bundle) -> Parcel:
+    def _unpack(self, bundle: Bundle, undo: ExitStack) -> Parcel:
         verified = inspect(bundle, self._stages.policy)
         if verified.manifest.flavor == CASCADE_FLAVOR:
             members = verified.manifest.options.get("members")
             listed: Mapping[str, Any] = members if isinstance(members, Mapping) else {}
-            return Parcel(verified, (self._member(listed, "quick"), self._member(listed, "full")))
+            return Parcel(verified, (self._member(listed, "quick", undo), self._member(listed, "full", undo)))
         if self._stages.quick is not None:
-            return Parcel(verified, (self._other(self._stages.quick), Parcel(verified)))
+            return Parcel(verified, (self._other(self._stages.quick, undo), Parcel(verified)))
         return Parcel(verified)
 
     def load(self, parcel: Parcel) -> Opened:
@@ -193,21 +193,23 @@ class Opening:
         """Who answers once `parcel` is loaded."""
         return ModelIdentity(self.name, parcel.version, parcel.digest, str(self.reference))
 
-    def _member(self, members: Mapping[str, Any], role: str) -> Parcel:
+    def _member(self, members: Mapping[str, Any], role: str, undo: ExitStack) -> Parcel:
         entry = members.get(role)
         reference = entry.get("reference") if isinstance(entry, Mapping) else None
         if not isinstance(reference, str):
             raise ModelRejected([f"options.members.{role} must name a model: {{'reference': …, 'digest': …}}"])
-        parcel = self._other(ModelRef.parse(reference))
+        parcel = self._other(ModelRef.parse(reference), undo)
         promised = entry.get("digest") if isinstance(entry, Mapping) else None
         if promised != parcel.digest:
             raise ModelRejected([f"options.members.{role} promises {promised}, and {reference} is {parcel.digest}"])
         return parcel
 
-    def _other(self, reference: ModelRef) -> Parcel:
+    def _other(self, reference: ModelRef, undo: ExitStack) -> Parcel:
         """A second model: the settings that force flavor and labels were meant for the first one."""
         sources = self._stages.sources
-        return Parcel(inspect(sources.pull(sources.resolve(reference)), Policy()))
+        bundle = sources.pull(sources.resolve(reference))
+        undo.callback(sources.release, bundle)
+        return Parcel(inspect(bundle, Policy()))
 
 
 def load_parcel(parcel: Parcel, options: LoadOptions) -> Classifier:
@@ -221,12 +223,15 @@ def load_parcel(parcel: Parcel, options: LoadOptions) -> Classifier:
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Make a refusal of whatever is raised inside, so that no candidate can end the following of its reference."""
+    """Make a refusal of whatever is raised inside, so that no candidate can end the following of its reference.
+
+    That is also what is no `Exception`: `sys.exit`, or the panic of a library written in Rust (the tokenizers are).
+    """
     try:
         yield
-    except MatineeError:
+    except (MatineeError, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:  # a model's own code, or a library that reads it, may raise anything at all
+    except BaseException as error:
         words = str(error).strip().split("\n")[0][:200]
         raise ModelRejected([f"{what} raised {type(error).__name__}: {words}"]) from error
 

@@ -1,10 +1,11 @@
 """From a revision to a version that is ready to answer: fetched, judged, loaded, tried out, warm."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 from matinee.core.bundle import Revision
-from matinee.core.errors import ModelRejected, SourceUnavailable
+from matinee.core.errors import ModelRejected, NotReady, SourceUnavailable
 from matinee.core.events import GateJudged, fan_out
 from matinee.engine import Admission, Engine
 from matinee.rollout import background
@@ -17,6 +18,15 @@ from matinee.rollout.recent import Probation, Recent, percentile
 from matinee.rollout.trial import answer_all
 
 START_PATIENCE = 10  # at the start nothing answers yet that a slow load could disturb
+
+
+@contextmanager
+def in_time(what: str, limit: float) -> Iterator[None]:
+    """Make a refusal of a `TimeoutError` that is raised inside."""
+    try:
+        yield
+    except TimeoutError:
+        raise ModelRejected([f"{what} took more than {limit:g} seconds"]) from None
 
 
 class Preparation:
@@ -62,56 +72,67 @@ class Preparation:
             return await background.run(ask, limit=limit, nice=background.NICE)
         except TimeoutError:
             raise SourceUnavailable(f"the registry did not answer within {limit:g} seconds") from None
+        except NotReady:  # no thread could be started: the question was not asked
+            self._asking = False
+            raise
 
     async def fetch(self, revision: Revision) -> Parcel:
         """Pull and verify `revision`."""
-        return await background.run(lambda: self._opening.fetch(revision), nice=background.NICE)
+        work, late = lambda: self._opening.fetch(revision), self._opening.release
+        return await background.run(work, nice=background.NICE, late=late)
 
     async def last_good(self, passing_over: Collection[Key] = ()) -> Parcel | None:
         """The last revision in the cache that has answered, verified; None when there is none."""
         reference, sources = self._opening.reference, self._stages.sources
-        bundle = await background.run(lambda: sources.last_good(reference, passing_over))
-        if bundle is None:
-            return None
-        return await background.run(lambda: self._opening.unpack(bundle))
+
+        def find() -> Parcel | None:
+            bundle = sources.last_good(reference, passing_over)
+            return self._opening.unpack(bundle) if bundle else None
+
+        def give_back(parcel: Parcel | None) -> None:
+            if parcel is not None:
+                self._opening.release(parcel)
+
+        return await background.run(find, late=give_back)
 
     async def judge(self, parcel: Parcel, against: Version) -> Verdict:
         """Try the candidate out in a process of its own and say whether it may answer."""
         self._opening.stage = "gate"
-        golden = golden_examples(self._options.gate, parcel)
-        with refusing("the trial"):
-            verdict = await try_out(parcel, self._stages.load, golden, against, self._options.gate)
-        if not verdict.passed:
-            await self.discard(parcel)
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.discard, parcel)
+            golden = golden_examples(self._options.gate, parcel)
+            with refusing("the trial"):
+                verdict = await try_out(parcel, self._stages.load, golden, against, self._options.gate)
+            if verdict.passed:
+                undo.pop_all()
         identity = self._opening.identity(parcel)
         self._stages.observe(GateJudged(identity, verdict.passed, verdict.figures, verdict.reasons))
         return verdict
 
     async def load(self, parcel: Parcel, before: Version | None, figures: Mapping[str, float]) -> Version:
         """Load into this process, try the golden examples out, and start an engine; raises `ModelRejected`."""
-        try:
-            return await self._load(parcel, before, figures)
-        except BaseException:
-            await self.discard(parcel)
-            raise
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.discard, parcel)
+            limit = self._options.gate.load_seconds * (START_PATIENCE if before is None else 1)
+            opened = await self._opened(parcel, limit)
+            undo.push_async_callback(background.run, opened.classifier.close)
+            opened = opened.renamed(self._options.gate.label_names)
+            with in_time("answering the golden examples", limit):
+                await background.run(lambda: self._warm_up(opened), limit=limit)
+            version = await self._version(opened, before, figures)
+            with suppress(SourceUnavailable):  # it answers, even if the cache cannot be written to
+                await background.run(lambda: self._opening.confirm(parcel))
+            undo.pop_all()
+            return version
 
     async def discard(self, parcel: Parcel) -> None:
         """It is not going to answer: its files are not used any more."""
         await background.run(lambda: self._opening.release(parcel))
 
-    async def _load(self, parcel: Parcel, before: Version | None, figures: Mapping[str, float]) -> Version:
-        limit = self._options.gate.load_seconds * (START_PATIENCE if before is None else 1)
-        try:
-            opened = await background.run(lambda: self._opening.load(parcel), limit=limit)
-        except TimeoutError:
-            raise ModelRejected([f"loading took more than {limit:g} seconds"]) from None
-        opened = opened.renamed(self._options.gate.label_names)
-        try:
-            await background.run(lambda: self._warm_up(opened))
-            return await self._version(opened, before, figures)
-        except BaseException:
-            await background.run(opened.classifier.close)
-            raise
+    async def _opened(self, parcel: Parcel, limit: float) -> Opened:
+        work, late = lambda: self._opening.load(parcel), lambda opened: opened.classifier.close()
+        with in_time("loading", limit):
+            return await background.run(work, limit=limit, late=late)
 
     def _warm_up(self, opened: Opened) -> None:
         golden = golden_examples(self._options.gate, opened.parcel)
@@ -142,6 +163,5 @@ class Preparation:
             stale=opened.stale,
             figures=figures,
         )
-        await background.run(lambda: self._opening.confirm(opened.parcel))
         version = Version(live, recent, probation, lambda: self._opening.release(opened.parcel))
         return version

@@ -49,7 +49,7 @@ def answer(classifier: Classifier, text: str) -> Answered:
         scores, error = _scores(classifier, text), ""
     except MatineeError as failure:
         scores, error = (), failure.code
-    except Exception as failure:  # noqa: BLE001 - a model's own code may raise anything at all
+    except BaseException as failure:  # noqa: BLE001 - a model's own code may raise anything, `sys.exit` included
         scores, error = (), type(failure).__name__
     waited = _queued_seconds() - queued
     seconds = max(time.perf_counter() - began - waited, min(time.process_time() - used, 60.0))

@@ -88,21 +88,26 @@ class Sources:
         return Bundle(folder, revision, digest)
 
     def confirm(self, bundle: Bundle) -> None:
-        """Say that the bundle was loaded and answers, so that `last_good` prefers it to what was only pulled."""
+        """Say that the bundle was loaded and answers, so that `last_good` prefers it to what was only pulled.
+
+        Raises `SourceUnavailable` when the cache cannot be written to.
+        """
         if not isinstance(self._source(bundle.revision.reference), InPlace):
-            self._cache.records.confirm(bundle.revision.reference.text, bundle.digest)
+            with self._writing():
+                self._cache.records.confirm(bundle.revision.reference.text, bundle.digest)
 
     def last_good(self, ref: ModelRef, passing_over: Collection[tuple[str, str]] = ()) -> Bundle | None:
         """The newest confirmed revision of the reference that is still cached, else the newest pulled; marked stale.
 
         Asks nobody. A pinned revision cannot have changed and is not stale. Those whose keys are in `passing_over`
-        are not wanted.
+        are not wanted. Raises `SourceUnavailable` when the cache cannot be used.
         """
-        history = self._cache.records.of_reference(ref.text)
-        wanted = [record for record in history if record.revision().key not in passing_over]
-        for record in sorted(wanted, key=lambda record: not record.confirmed):
-            if (folder := self._cache.open(record.bundle)) is not None:
-                return Bundle(folder, record.revision(), record.bundle, stale=not record.pinned)
+        with self._writing():
+            history = self._cache.records.of_reference(ref.text)
+            wanted = [record for record in history if record.revision().key not in passing_over]
+            for record in sorted(wanted, key=lambda record: not record.confirmed):
+                if (folder := self._cache.open(record.bundle)) is not None:
+                    return Bundle(folder, record.revision(), record.bundle, stale=not record.pinned)
         return None
 
     def release(self, bundle: Bundle) -> None:

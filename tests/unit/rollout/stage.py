@@ -25,11 +25,14 @@ class Told:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.hooks: list[Callable[[Event], None]] = []
         self._changed = asyncio.Event()
 
     def __call__(self, event: Event) -> None:
         """An `Observe`; also from threads."""
         self.events.append(event)
+        for hook in self.hooks:
+            hook(event)
         self._loop.call_soon_threadsafe(self._changed.set)
 
     def attach(self) -> None:
