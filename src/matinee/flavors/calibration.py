@@ -1,6 +1,6 @@
 """From logits to confidences that mean what they say."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import exp
 from typing import Any
 
@@ -12,9 +12,9 @@ from matinee.core.errors import ModelRejected
 _SMALLEST = 1e-6  # spread of logits: its negative powers stay numbers
 
 
-def softmax(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> tuple[float, ...]:
+def softmax(logits: Iterable[float], temperature: float = 1.0) -> tuple[float, ...]:
     """Probabilities of the labels from logits [labels]; `temperature` divides (Guo et al., 2017)."""
-    scaled = [float(logit) / temperature for logit in logits.tolist()]
+    scaled = [float(logit) / temperature for logit in logits]
     largest = max(scaled)
     exponents = [exp(value - largest) for value in scaled]  # for a few labels ten times as quick as NumPy
     total = sum(exponents)

@@ -33,7 +33,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 FORMAT, VERSION = "matinee-linear", "1"
-_WORD = re.compile(rb"[a-z0-9\x80-\xff]+(?:'[a-z]+)*|[!?]")
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789" + bytes(range(0x80, 0x100))
+_SPACED = bytes(byte if byte in _LETTERS + b"'!?" else 0x20 for byte in range(256))
+_OUTER = re.compile(rb"'(?:(?<![a-z0-9\x80-\xff]')|(?![a-z]))")  # an apostrophe that is not inside of a word
+_ENDED = re.compile(rb"('[a-z]+)(?=[0-9\x80-\xff])")  # the word ends here: only letters go on after an apostrophe
 _TYPES: dict[str, np.dtype[Any]] = {"U32": np.dtype("<u4"), "I8": np.dtype("i1"), "F32": np.dtype("<f4")}
 # Odd constants of SplitMix64 (Steele, Lea & Flood, 2014): any would do, but they can never change.
 _STEP, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
@@ -41,9 +44,16 @@ _HALF, _FOLD = np.uint64(32), np.uint64(29)
 
 
 def split_words(text: str) -> list[bytes]:
-    """The words and marks of a text, in order, as UTF-8. Lone surrogates count as letters."""
+    r"""The words and marks of a text, in order, as UTF-8. Lone surrogates count as letters.
+
+    The matches of ``[a-z0-9\x80-\xff]+(?:'[a-z]+)*|[!?]``, in half the time that looking for them takes: everything
+    else is made into spaces.
+    """
     plain = text.replace("<br />", " ").replace("\u2019", "'").lower()
-    return _WORD.findall(plain.encode("utf-8", "surrogatepass"))
+    spaced = plain.encode("utf-8", "surrogatepass").translate(_SPACED)
+    if b"'" in spaced:
+        spaced = _ENDED.sub(rb"\1 ", _OUTER.sub(b" ", spaced))
+    return spaced.replace(b"!", b" ! ").replace(b"?", b" ? ").split()
 
 
 def fingerprint(words: Sequence[bytes], ngrams: int) -> NDArray[np.uint32]:

@@ -38,5 +38,5 @@ class Lookup:
             slots[behind] += 1
             here[behind] = self._fingerprints.take(slots[behind])
             behind = behind[here[behind] < found[behind]]
-        total: NDArray[np.int32] = self._weights.take(slots[here == found], axis=0).sum(axis=0, dtype=np.int32)
+        total: NDArray[np.int32] = np.add.reduce(self._weights.take(slots[here == found], axis=0), dtype=np.int32)
         return total

@@ -1,5 +1,6 @@
 """The linear model as a classifier."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,14 @@ def test_the_lookup_finds_what_a_search_finds(known: set[int], asked: set[int]) 
     hits = [number for number in found.tolist() if number in weights]
     expected = [sum(weights[number] for number in hits), sum(-weights[number] // 2 for number in hits)]
     assert lookup.total(found).tolist() == expected
+
+
+@given(st.text(st.sampled_from("aZ1'!?é \u2019<\ud800\n-")), st.text())
+def test_words_are_what_the_documented_expression_finds(crowded: str, wild: str) -> None:
+    """Letters, digits and apostrophes in any order, and any other text."""
+    for text in (crowded, wild, f"{crowded}<br />{wild}"):
+        plain = text.replace("<br />", " ").replace("\u2019", "'").lower().encode("utf-8", "surrogatepass")
+        assert split_words(text) == re.findall(rb"[a-z0-9\x80-\xff]+(?:'[a-z]+)*|[!?]", plain)
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "a's", "!", "1"]), max_size=30), st.integers(1, 4))
