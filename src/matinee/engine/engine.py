@@ -1,20 +1,21 @@
 """`Engine.predict`: from the texts of one request to its predictions."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from os import urandom
 from time import monotonic
 from typing import cast
 
-from matinee.core.errors import DeadlineExceeded, InvalidRequest, ShuttingDown
+from matinee.core.errors import DeadlineExceeded, InvalidRequest
 from matinee.core.events import Observe, Predicted
 from matinee.core.prediction import Classifier, ModelIdentity, Overflow, Prediction
 from matinee.engine.admission import Admission
 from matinee.engine.answers import Answers
 from matinee.engine.batcher import Batcher, answer_now
 from matinee.engine.jobs import Ask, Job, Reply
+from matinee.engine.presence import Presence
 
 INLINE_CHARACTERS = 8_192  # a quick classifier encodes this much on the event loop; what is longer goes to a thread
 
@@ -47,10 +48,9 @@ class Engine:
         self._observe = observe
         self._answers = Answers(limits.cache_entries, limits.cache_bytes)
         self._batcher = Batcher(classifier, model, observe)
-        self._empty = asyncio.Event()
-        self._empty.set()
-        self._inside = 0
-        self._closing = False
+        self._presence = Presence()
+        # 32 hex digits each: a random beginning of their own for every engine, then one after the other.
+        self._ids = map("{:032x}".format, count(int.from_bytes(urandom(15))))
         self._quick = classifier.capacity.quick
         self._labels = classifier.labels
 
@@ -61,10 +61,9 @@ class Engine:
 
     async def close(self) -> None:
         """Take nothing new, answer what is inside, then close the classifier. A second call waits for nothing."""
-        if self._closing:
+        if self._presence.closing:
             return
-        self._closing = True
-        await self._empty.wait()
+        await self._presence.close()
         await asyncio.to_thread(self._batcher.close)
         await asyncio.to_thread(self.classifier.close)
 
@@ -84,7 +83,7 @@ class Engine:
         if not texts:
             raise InvalidRequest("texts", "must hold at least one text")
         seconds = self._limits.timeout_seconds if timeout is None else timeout
-        with self._admission.hold(len(texts), seconds), self._presence():
+        with self._admission.hold(len(texts), seconds), self._presence:
             started = monotonic()
             ask = Ask(len(texts), started + seconds, self._loop)
             try:
@@ -126,29 +125,17 @@ class Engine:
                 fresh.append(job)
                 if key:
                     self._answers.share(key, job)
-        if fresh and self._quick and sum(len(job.text) for job in fresh) <= INLINE_CHARACTERS:
-            self._batcher.submit(answer_now(self.classifier, fresh))
-        elif fresh:
+        computed = len(fresh)
+        if fresh and self._quick and sum([len(job.text) for job in fresh]) <= INLINE_CHARACTERS:
+            fresh = answer_now(self.classifier, fresh)
+        if fresh:
             self._batcher.submit(fresh)
-        return len(texts) - len(fresh)
-
-    @contextmanager
-    def _presence(self) -> Iterator[None]:
-        if self._closing:
-            raise ShuttingDown("this version is being closed, try again")
-        self._inside += 1
-        self._empty.clear()
-        try:
-            yield
-        finally:
-            self._inside -= 1
-            if not self._inside:
-                self._empty.set()
+        return len(texts) - computed
 
     def _prediction(self, reply: Reply) -> Prediction:
         scores = reply.answer.scores
         return Prediction(
-            id=urandom(16).hex(),
+            id=next(self._ids),
             label=self._labels[scores.index(max(scores))],
             scores=dict(zip(self._labels, scores, strict=True)),
             tokens=reply.tokens,
