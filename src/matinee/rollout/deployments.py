@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 
-from matinee.core.errors import MatineeError, UnknownModel
+from matinee.core.errors import UnknownModel
 from matinee.core.reference import ModelRef
 from matinee.rollout import background
 from matinee.rollout.deployment import Deployment
@@ -44,11 +44,13 @@ class Deployments:
             deployment.start()
 
     async def opened(self) -> None:
-        """Wait until each has its first version; raises the first reason why one cannot be served, if there is one."""
-        results = await asyncio.gather(*(deployment.opened() for deployment in self), return_exceptions=True)
-        for result in results:
-            if isinstance(result, MatineeError):
-                raise result
+        """Wait until each has its first version; raises the first reason why one cannot be served, at once."""
+        waiting = [asyncio.create_task(deployment.opened()) for deployment in self]
+        try:
+            await asyncio.gather(*waiting)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     def hint(self) -> None:
         """A registry says that something has moved: all of them look now."""

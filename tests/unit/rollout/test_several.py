@@ -11,7 +11,7 @@ from tests.fakes import words
 from tests.unit.rollout.stage import Scripted, Told, known_flavor
 
 from matinee.core.bundle import Revision
-from matinee.core.errors import ModelRejected, Overloaded, UnknownModel
+from matinee.core.errors import ModelRejected, Overloaded, SourceUnavailable, UnknownModel
 from matinee.core.events import ModelRefused, ModelSwapped
 from matinee.core.reference import ModelRef
 from matinee.flavors import LoadOptions
@@ -110,6 +110,27 @@ def test_one_whose_registry_hangs_holds_up_neither_start_nor_change_of_another(t
             release.set()
             await deployments.opened()
             assert await ask(deployments, "films") == 0.9
+
+    asyncio.run(scene())
+
+
+def test_one_that_cannot_be_served_is_told_while_another_waits_for_its_registry(tmp_path: Path) -> None:
+    """What no waiting will cure is told at once, whichever of them it is."""
+
+    def answer(reference: ModelRef) -> Revision:
+        if "films" in str(reference):
+            raise SourceUnavailable("the registry is away")
+        return Sources.resolve(street.sources, reference)
+
+    street = Street(tmp_path)
+
+    async def scene() -> None:
+        street.publish("stars", "broken", trouble="raises")
+        street.sources.answer = answer
+        async with street.open() as deployments:
+            with pytest.raises(ModelRejected, match="no such layer"):
+                async with asyncio.timeout(60):
+                    await deployments.opened()
 
     asyncio.run(scene())
 
