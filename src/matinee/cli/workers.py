@@ -22,6 +22,7 @@ from matinee.core.errors import MatineeError
 from matinee.settings import Settings
 
 SILENCE_SECONDS = 10.0  # a worker whose event loop does nothing for so long is taken for frozen
+FIRST_WORD_SECONDS = 60.0  # before its event loop turns it imports everything, on a machine that may be busy
 RESTART_SECONDS = 1.0  # between two starts of one worker, so that one that dies at once does not eat the machine
 LONGEST_MESSAGE = 64 * 1024
 STOP_SECONDS = 3.0  # beyond draining and shutdown, before workers are killed
@@ -73,12 +74,12 @@ class Line:
 
 @dataclass(slots=True)
 class Worker:
-    """A child as its parent knows it; times are monotonic seconds."""
+    """A child as its parent knows it; times are monotonic seconds. It must be heard before it is `due`."""
 
     pid: int
     sock: socket.socket
     born: float
-    heard: float
+    due: float
     started: bool = False
 
 
@@ -120,7 +121,7 @@ class Supervisor:
             os._exit(_child(self.run, Line(theirs)))
         theirs.close()
         now = time.monotonic()
-        self.workers.append(Worker(pid, ours, now, now))
+        self.workers.append(Worker(pid, ours, born=now, due=now + FIRST_WORD_SECONDS))
         self.selector.register(ours, selectors.EVENT_READ, self.workers[-1])
 
     def _listen(self) -> None:
@@ -130,7 +131,7 @@ class Supervisor:
                 message = worker.sock.recv(LONGEST_MESSAGE)
             except OSError:
                 continue
-            worker.heard = time.monotonic()
+            worker.due = time.monotonic() + SILENCE_SECONDS
             if message == b"started ":
                 worker.started = True
                 self._announce()
@@ -171,11 +172,11 @@ class Supervisor:
         mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # the library has no types there
 
     def _kill_silent(self) -> None:
-        silent = time.monotonic() - SILENCE_SECONDS
+        now = time.monotonic()
         for worker in self.workers:
-            if worker.heard < silent:
+            if worker.due < now:
                 os.kill(worker.pid, signal.SIGKILL)
-                worker.heard = time.monotonic()
+                worker.due = now + SILENCE_SECONDS
 
     def _stop(self) -> None:
         """Tell all to stop, wait for them, and kill those that do not."""

@@ -1,0 +1,52 @@
+"""Workers are watched: one that falls silent is replaced, and one that has only begun is given time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# In a process of its own, since it forks. A worker notes its birth, and then does what `behaviour` says.
+SCENE = """
+import os, signal, sys, time
+from pathlib import Path
+from matinee.cli import workers
+
+workers.SILENCE_SECONDS = 0.2
+births, behaviour = Path(sys.argv[1]), sys.argv[2]
+
+def run(line):
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    with births.open("a") as file:
+        file.write("born\\n")
+    if behaviour == "slow":
+        time.sleep(1.0)
+    elif births.read_text().count("born") == 1:
+        line.tell("hint", "")
+        time.sleep(3600)
+    line.started()
+    time.sleep(3600)
+
+def ready():
+    supervisor.stopping = True
+
+supervisor = workers.Supervisor(1, run, ready, stop_seconds=30.0)
+raise SystemExit(supervisor.loop())
+"""
+
+
+def births(folder: Path, behaviour: str) -> int:
+    """How many workers it took until one had started."""
+    environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    command = [sys.executable, "-c", SCENE, str(folder / "births"), behaviour]
+    subprocess.run(command, env=environ, timeout=120, check=True)
+    return (folder / "births").read_text().count("born")
+
+
+def test_a_worker_that_is_long_in_starting_is_not_taken_for_frozen(tmp_path: Path) -> None:
+    """Its event loop says nothing while it imports: killed for that, it would be killed again and again."""
+    assert births(tmp_path, "slow") == 1
+
+
+def test_a_worker_that_falls_silent_is_replaced(tmp_path: Path) -> None:
+    """It has been heard once, and then no more."""
+    assert births(tmp_path, "silent") == 2
