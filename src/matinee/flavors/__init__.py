@@ -8,6 +8,7 @@ Training shares the linear model's features and file, and the pooling of windows
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,11 +72,10 @@ def load(bundle: VerifiedBundle, options: LoadOptions = LoadOptions()) -> Classi
     from matinee.flavors.selfcheck import check_answers
 
     classifier = FLAVORS.get(bundle.manifest.flavor)(bundle, options)
-    try:
+    with ExitStack() as undo:
+        undo.callback(classifier.close)
         check_answers(classifier, bundle.manifest)
-    except BaseException:
-        classifier.close()
-        raise
+        undo.pop_all()
     return classifier
 
 

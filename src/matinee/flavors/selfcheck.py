@@ -25,7 +25,7 @@ def check_answers(classifier: Classifier, manifest: Manifest) -> None:
         answers = _ask(classifier, texts)
     except MatineeError:
         raise
-    except Exception as error:
+    except Exception as error:  # a model's own code, or the library that runs it, may raise anything
         raise ModelRejected(
             [f"asked for an answer, the model raised {type(error).__name__}: {error!s:.300}"]
         ) from error

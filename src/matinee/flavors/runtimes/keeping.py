@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 _KEPT = 16  # files in a folder; one of a transformer weighs some 25 MB
@@ -10,15 +11,13 @@ _KEPT = 16  # files in a folder; one of a transformer weighs some 25 MB
 def keep(path: Path, content: bytes) -> None:
     """Write the file whole or not at all, and forget the oldest ones beside it; raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
-        try:
-            partial.write(content)
-            partial.flush()
-            os.fsync(partial.fileno())
-            Path(partial.name).replace(path)
-        except BaseException:
-            Path(partial.name).unlink(missing_ok=True)
-            raise
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial, ExitStack() as undo:
+        undo.callback(Path(partial.name).unlink)
+        partial.write(content)
+        partial.flush()
+        os.fsync(partial.fileno())
+        Path(partial.name).replace(path)
+        undo.pop_all()
     newest = sorted(path.parent.iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)
     for old in newest[_KEPT:]:
         old.unlink(missing_ok=True)

@@ -78,3 +78,11 @@ def test_full_weights_are_not_rounded_by_a_guess(tmp_path: Path) -> None:
     options = LoadOptions(cache_dir=tmp_path)
     keep_plan(DIGEST, replace(best_guess(options), precision="int8"), tmp_path)
     assert plan_for(DIGEST, options, int8=False).precision == "int8"
+
+
+def test_what_cannot_be_kept_leaves_nothing(tmp_path: Path) -> None:
+    """Neither half a file nor a temporary one: a folder is in its place."""
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        keep(tmp_path / "taken", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
