@@ -139,7 +139,10 @@ class WandbLog:
         self._close_pipes()
         self._not_before = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, self._options.longest_pause)
-        self._process = self._start()
+        try:
+            self._start()
+        except OSError:  # the machine has no room for a process now
+            return False
         return True
 
     def _run_has_begun(self, patience: float) -> bool:
@@ -152,13 +155,13 @@ class WandbLog:
             self._pause = FIRST_PAUSE if self._begun else self._pause
         return self._begun
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
         options = asdict(self._options)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         environment.pop("PROMETHEUS_MULTIPROC_DIR", None)  # the worker counts nothing
         if key := options.pop("api_key"):
             environment["WANDB_API_KEY"] = key
-        process = subprocess.Popen(
+        self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "matinee.monitor.wandb_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -166,9 +169,8 @@ class WandbLog:
             env=environment,
             process_group=0,  # a Ctrl-C is for the server; a session of its own would make its low priority void
         )
-        self._process, self._begun = process, False
+        self._begun = False
         self._write({"run": self._run_id, **options})
-        return process
 
     def _write(self, document: Mapping[str, Any]) -> bool:
         stream = self._process.stdin if self._process else None

@@ -109,8 +109,8 @@ def _calm_helpers() -> None:
     process with nice 19 gets as much as the whole server.
     """
     for listed in Path("/proc/self/task").glob("*/children"):
-        for child in listed.read_text().split():
-            with suppress(OSError):  # no autogroups here, as in most containers: nice is enough there
+        with suppress(OSError):  # the thread has ended; or no autogroups here, as in most containers: nice is enough
+            for child in listed.read_text().split():
                 Path(f"/proc/{child}/autogroup").write_text("19")
 
 

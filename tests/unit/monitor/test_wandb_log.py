@@ -11,7 +11,7 @@ import pytest
 from tests.unit.monitor.stage import ONE, TWO, predicted
 
 from matinee.core.events import ModelSwapped, RequestFailed
-from matinee.monitor.wandb_log import WandbLog, WandbLogOptions
+from matinee.monitor.wandb_log import FIRST_PAUSE, WandbLog, WandbLogOptions
 
 CLIENT = Path(__file__).parents[2] / "fakes" / "wandb_client"
 
@@ -121,6 +121,18 @@ def test_what_was_answered_before_the_run_could_begin_is_in_it(desk: Desk, monke
     record.close()
     assert len([row for row in desk.told("log") if "label" in row]) == 5
     assert desk.dropped == 0
+
+
+def test_a_machine_without_room_for_the_worker_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits meanwhile is not lost: the record begins when there is room."""
+    with monkeypatch.context() as full:
+        full.setattr(sys, "executable", str(desk.file.parent / "missing"))
+        record = desk.record()
+        record.observe(predicted())
+        desk.until(lambda: record._pause > 2 * FIRST_PAUSE)  # the second attempt: the first one has failed
+    desk.until(lambda: desk.sent == 1)
+    record.close()
+    assert (len([row for row in desk.told("log") if "label" in row]), desk.dropped) == (1, 0)
 
 
 def test_a_server_that_hangs_holds_up_neither_requests_nor_the_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
