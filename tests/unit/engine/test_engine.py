@@ -56,9 +56,9 @@ def test_an_idle_engine_starts_at_once_and_gathers_meanwhile() -> None:
             tasks = [asyncio.create_task(engine.predict(["first"]))]
             await begun(classifier)
             tasks += [asyncio.create_task(engine.predict([f"next {i}"])) for i in range(4)]
-            await settle()
-            await asyncio.to_thread(engine._batcher._encoder.submit(lambda: None).result)
-            await settle()
+            async with asyncio.timeout(60):
+                while len(engine._batcher._waiting) < 4:  # they are encoded in two goes: the first alone, then the rest
+                    await asyncio.to_thread(engine._batcher._encoder.submit(lambda: None).result)
             classifier.gate.release(10)
             await asyncio.gather(*tasks)
         assert [len(batch) for batch in classifier.batches] == [1, 4]
