@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any
 
 from matinee.api.edge import Edge
 from matinee.api.endpoints import Endpoint
@@ -27,12 +28,17 @@ def bare_edge(
 
 
 @contextlib.contextmanager
-def listening(edge: Edge, limits: ConnectionLimits, lifecycle: Lifecycle | None = None) -> Iterator[tuple[str, int]]:
+def listening(
+    edge: Edge,
+    limits: ConnectionLimits,
+    lifecycle: Lifecycle | None = None,
+    run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
+) -> Iterator[tuple[str, int]]:
     """Serve `edge` on a free port of the loopback; yields the address, and stops at the end of the block."""
     lifecycle = lifecycle or Lifecycle(started=True)
     sock = bind("127.0.0.1", 0)
     server = Server(edge, lifecycle, ServerOptions(limits, drain_seconds=0, shutdown_seconds=2))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[sock])), daemon=True)
+    thread = threading.Thread(target=lambda: run(server.serve(sockets=[sock])), daemon=True)
     address: tuple[str, int] = sock.getsockname()
     sock.listen()
     thread.start()

@@ -9,15 +9,17 @@ import asyncio
 import math
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from matinee.api.edge import CLIENT_GONE
 from matinee.api.exchange import Exchange
-from matinee.api.problems import MEDIA_TYPE, problem_body
+from matinee.api.refusals import NOT_HTTP, Refusal, raw_problem, too_long_body, too_long_head
+from matinee.api.turnstile import Turnstile
 
 MAX_PIPELINED = 32
 LINGER_SECONDS = 2.0  # after a refusal: time to read it before the connection is reset
@@ -47,27 +49,16 @@ class Phase(Enum):
     CLOSING = "the other side to close"
 
 
-class Refusal(Exception):
-    """The request cannot be read; raised inside the parser's callbacks, which hand it on as a parser error."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-
-
-_NOT_HTTP = Refusal(400, "bad_request", "the request is not valid HTTP/1.1")
-
-
 def guarded(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
     """The protocol class of a server with these limits (uvicorn wants a class, not a factory)."""
-    return type("Guarded", (GuardedProtocol,), {"limits": limits})
+    return type("Guarded", (GuardedProtocol,), {"limits": limits, "turnstile": Turnstile()})
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """One connection. A single timer serves all its deadlines; it is set anew only when it would ring too late."""
 
-    limits: ClassVar[ConnectionLimits] = ConnectionLimits()
+    limits: ClassVar[ConnectionLimits]
+    turnstile: ClassVar[Turnstile]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,7 +68,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._rings_at = math.inf
         self._head_bytes = 0
         self._body_bytes = 0
-        self._refusal = _NOT_HTTP
+        self._refusal = NOT_HTTP
         self._task: asyncio.Task[None] | None = None
         self._running: RequestResponseCycle | None = None  # what the task answers; `cycle` may be a later one
 
@@ -103,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._phase is Phase.HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > self.limits.header_bytes:
-                self._refuse(_too_long_head())
+                self._refuse(too_long_head())
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -165,7 +156,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         if self._body_bytes > self.limits.body_bytes:
-            self._raise(_too_long_body(self.limits))
+            self._raise(too_long_body(self.limits.body_bytes))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -190,11 +181,16 @@ class GuardedProtocol(HttpToolsProtocol):
             self._idle()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words; ours say more
-        refusal, self._refusal = self._refusal, _NOT_HTTP
+        refusal, self._refusal = self._refusal, NOT_HTTP
         self._refuse(refusal)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        self.turnstile.enter(self.loop, cycle.scope["path"], partial(self._begin, cycle, app))
+
+    def _begin(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if cycle.disconnected or self.transport.is_closing():
+            return  # refused or gone while it waited
         self._task = task = self.loop.create_task(cycle.run_asgi(app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -212,9 +208,9 @@ class GuardedProtocol(HttpToolsProtocol):
             if name == b"host":
                 hosts += 1
             elif name == b"content-length" and int(value) > self.limits.body_bytes:
-                self._raise(_too_long_body(self.limits))
+                self._raise(too_long_body(self.limits.body_bytes))
         if length + len(self.url) > self.limits.header_bytes or len(self.headers) > self.limits.header_count:
-            self._raise(_too_long_head())
+            self._raise(too_long_head())
         if hosts != 1:
             self._raise(Refusal(400, "bad_request", "the request needs exactly one Host header"))
         if self.url[:1] != b"/" or self.parser.get_http_version() not in ("1.1", "1.0"):
@@ -242,7 +238,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if phase is Phase.BODY and (running is None or running.response_started):
             self.transport.abort()  # it has its answer already, or half of it, and went on sending
             return
-        self.transport.write(_raw_problem(refusal))
+        self.transport.write(raw_problem(refusal))
         self.transport.write_eof()
 
     # --- deadlines ------------------------------------------------------------------------------------------
@@ -278,18 +274,3 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.transport.close()
-
-
-def _too_long_head() -> Refusal:
-    return Refusal(431, "headers_too_large", "the request line and headers are too long or too many")
-
-
-def _too_long_body(limits: ConnectionLimits) -> Refusal:
-    return Refusal(413, "body_too_large", f"body: is longer than {limits.body_bytes} bytes")
-
-
-def _raw_problem(refusal: Refusal) -> bytes:
-    """A whole HTTP response; it is written without the application, so that it carries no request id."""
-    body = problem_body(refusal.status, refusal.code, str(refusal))
-    head = b"content-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (MEDIA_TYPE, len(body))
-    return STATUS_LINE[refusal.status] + head + body

@@ -15,9 +15,11 @@ from starlette.types import ASGIApp
 
 from matinee.api.guard import ConnectionLimits, guarded
 from matinee.api.lifecycle import Lifecycle
+from matinee.api.turnstile import REQUESTS_PER_TURN
 from matinee.core.errors import MatineeError
 
 BACKLOG = 2048
+ACCEPTORS = REQUESTS_PER_TURN  # libuv accepts one connection in a turn of the event loop for each handle that listens
 LAST_RESORT_SECONDS = 2.5
 
 
@@ -67,6 +69,10 @@ class Server(uvicorn.Server):
         self._drain_seconds = options.drain_seconds
         self._exit_at = 0.0
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen with several handles on each socket, so that a probe's connection waits for few others."""
+        await super().startup([handle for sock in sockets or () for handle in (sock, *_copies(sock))])
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
         """SIGTERM drains first, Ctrl-C does not, a second one of either ends the draining."""
         again, self._lifecycle.draining = self._lifecycle.draining, True
@@ -86,6 +92,10 @@ class Server(uvicorn.Server):
         self._beat()
         stopping = self._lifecycle.draining and time.monotonic() >= self._exit_at
         return await super().on_tick(counter) or stopping or self._lifecycle.failure is not None
+
+
+def _copies(sock: socket.socket) -> list[socket.socket]:
+    return [sock.dup() for _ in range(ACCEPTORS - 1)]
 
 
 def _config(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
