@@ -10,13 +10,15 @@ from matinee.core.errors import Overloaded, TooManyTexts
 _LONGEST_RETRY_AFTER = 30  # seconds; a client that waits longer has better things to ask
 _SPEED_WEIGHT = 0.05  # of the newest answer in the running mean
 _ENOUGH = 20  # intervals that a speed must rest on before anything is refused because of it
+_SINGLES_SHARE = 64  # one place in so many is for single texts
 
 
 class Admission:
     """Counts the texts held by all versions of one deployment; refuses at once when there is no room.
 
-    A list may fill three quarters of the room; the last quarter is kept for single texts, so that a client who
-    sends long lists cannot lock out the others.
+    A few places are kept for single texts, so that a client who sends long lists cannot lock out the others. A few are
+    enough: the work on lists lets a single text in between (`Batcher.submit`), so that it leaves soon. And they are so
+    few that two lists of a thousand fit into the default queue.
     """
 
     def __init__(self, capacity: int = 2048, clock: Callable[[], float] = monotonic) -> None:
@@ -37,7 +39,7 @@ class Admission:
         """
         if texts > self.capacity:
             raise TooManyTexts("texts", f"at most {self.capacity} texts fit into the queue")
-        kept_for_singles = self.capacity // 4 if texts > 1 and self.held else 0
+        kept_for_singles = max(self.capacity // _SINGLES_SHARE, 1) if texts > 1 and self.held else 0
         wait = self.held * self._seconds_per_text
         too_late = wait > timeout and self._intervals >= _ENOUGH
         if self.held + texts > self.capacity - kept_for_singles or too_late:

@@ -16,15 +16,35 @@ class Clock:
         return self.now
 
 
-def test_lists_leave_a_quarter_for_single_texts() -> None:
-    """Lists fill three quarters; singles still come in, up to the exact bound."""
-    admission = Admission(8)
-    with admission.hold(6):
+def test_two_lists_of_a_thousand_fit_into_the_default_queue() -> None:
+    """The longest list that the defaults allow comes in beside another one; a third does not."""
+    admission = Admission()
+    with admission.hold(1000), admission.hold(1000):
+        with pytest.raises(Overloaded), admission.hold(1000):
+            pass
+        with admission.hold(1):
+            assert admission.held == 2001
+
+
+def test_lists_leave_some_room_for_single_texts() -> None:
+    """Lists fill all but a sixty-fourth; singles still come in, up to the exact bound."""
+    admission = Admission(128)
+    with admission.hold(120):
+        with pytest.raises(Overloaded), admission.hold(7):
+            pass
+        with admission.hold(6), admission.hold(1), admission.hold(1), pytest.raises(Overloaded), admission.hold(1):
+            pass
+    assert admission.held == 0
+
+
+def test_a_short_queue_keeps_a_place_for_a_single_text() -> None:
+    """However short it is."""
+    admission = Admission(4)
+    with admission.hold(2):
         with pytest.raises(Overloaded), admission.hold(2):
             pass
         with admission.hold(1), admission.hold(1), pytest.raises(Overloaded), admission.hold(1):
             pass
-    assert admission.held == 0
 
 
 def test_a_list_as_long_as_the_queue_comes_in_when_nothing_else_is_there() -> None:
