@@ -11,7 +11,7 @@ from tests.fakes import words
 from tests.unit.rollout.stage import House, known_flavor
 
 from matinee.core.errors import ClassifierFailed, Conflict, DeadlineExceeded
-from matinee.core.events import ModelSwapped
+from matinee.core.events import ModelClosed, ModelSwapped
 from matinee.engine import EngineLimits
 from matinee.rollout import ProbationLimits
 
@@ -20,6 +20,11 @@ from matinee.rollout import ProbationLimits
 def _flavor(tmp_path: Path) -> Iterator[None]:
     with known_flavor(tmp_path):
         yield
+
+
+async def closed(house: House, number: int) -> None:
+    """Wait until so many versions have been closed."""
+    await house.told.until(lambda: len(house.told.of(ModelClosed)) == number)
 
 
 def test_a_rollback_is_one_step_and_lasts_until_the_alias_moves_again(tmp_path: Path) -> None:
@@ -47,6 +52,26 @@ def test_a_rollback_is_one_step_and_lasts_until_the_alias_moves_again(tmp_path: 
             assert (await house.ask())[0][2] == 0.8
             causes = [entry.cause for entry in deployment.history]
             assert causes == ["start", "reload", "rollback", "follow"]
+
+    asyncio.run(scene())
+
+
+def test_going_back_twice_after_the_warm_time_goes_two_versions_back(tmp_path: Path) -> None:
+    """What was left before is passed over then: it is loaded from the cache again, and must not come back by that."""
+
+    async def scene() -> None:
+        house = House(tmp_path, warm_seconds=0.0)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            for number, name in ((1, "two"), (2, "three")):
+                house.publish(name, bias=number / 10)
+                await deployment.reload()
+                await closed(house, number)
+            await deployment.rollback()
+            assert (await house.ask())[0][2] == 0.8
+            await closed(house, 3)
+            await deployment.rollback()
+            assert (await house.ask())[0][2] == 0.9
 
     asyncio.run(scene())
 
