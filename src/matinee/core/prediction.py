@@ -1,8 +1,8 @@
 """What travels from a flavor to the API: encoded texts, answers, predictions, and the classifier that makes them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +95,8 @@ class ModelIdentity:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The answer to one text."""
+class Prediction(NamedTuple):
+    """The answer to one text. A tuple, because one is made for each text: a third of a frozen dataclass's time."""
 
     id: str
     label: str
@@ -105,4 +104,4 @@ class Prediction:
     tokens: int
     windows: int
     truncated: bool
-    stages: tuple[str, ...] = field(default=())
+    stages: tuple[str, ...] = ()
