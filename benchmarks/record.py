@@ -2,18 +2,22 @@
 
     python -m benchmarks.record
 
-The real client sends to the W&B server of the tests. Both servers get the same requests, in short rounds one after
-the other. Beside requests per second, which other work on the machine disturbs, stands the processor time that the
-server process spends on a request, which it does not.
+The real client sends to the W&B server of the tests, which runs in a process of its own with a low priority: in real
+life it is on another machine, and must not slow down the clients here. Both servers get the same requests, in short
+rounds one after the other. Beside requests per second, which other work on the machine disturbs, stands the processor
+time that the server process spends on a request, which it does not.
 """
 
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 
@@ -29,6 +33,28 @@ class Side:
     pid: int
     per_second: list[float] = field(default_factory=list)
     microseconds: list[float] = field(default_factory=list)
+
+
+def registry(pipe: Connection) -> None:
+    """The W&B server: tells its address, and when asked, how many runs and predictions it has."""
+    os.nice(19)
+    with WandbServer() as server:
+        pipe.send(server.environment())
+        pipe.recv()
+        pipe.send((len(server.runs), sum(1 for run in server.runs for row in run.history if "label" in row)))
+
+
+@contextmanager
+def registry_elsewhere() -> Iterator[Connection]:
+    """The W&B server in a process of its own; first its address comes out of the pipe."""
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=registry, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield ours
+    finally:
+        process.join(10)
+        process.kill()
 
 
 def processor_seconds(pid: int) -> float:
@@ -56,8 +82,8 @@ async def measure(folder: Path, rounds: int, clients: int, seconds: float) -> di
     """Run all rounds and return the figures."""
     known = await asyncio.to_thread(make_versions, folder, MODEL)
     common = {"MODELS": f"films={folder / 'one'}", "POLL_SECONDS": "0"}
-    with WandbServer() as registry:
-        recorded = {**common, **registry.environment(), "WANDB_LOG": "true", "CACHE_DIR": str(folder / "recorded")}
+    with registry_elsewhere() as pipe:
+        recorded = {**common, **pipe.recv(), "WANDB_LOG": "true", "CACHE_DIR": str(folder / "recorded")}
         with serving(folder, **common) as plain, serving(folder, **recorded) as recording:
             sides = (Side(*plain), Side(*recording))
             for side in sides:
@@ -70,8 +96,8 @@ async def measure(folder: Path, rounds: int, clients: int, seconds: float) -> di
                 for side in sides:
                     await one_round(side, known, clients, seconds)
             await asyncio.sleep(20)  # the client sends what it has every 15 seconds
-        rows = sum(1 for run in registry.runs for row in run.history if "label" in row)
-        runs = len(registry.runs)
+        pipe.send("how many?")
+        runs, rows = pipe.recv()
     without, with_it = sides
     return {
         "rounds": rounds,
