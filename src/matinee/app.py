@@ -203,7 +203,17 @@ def source_options(settings: Settings) -> SourceOptions:
         resolve_seconds=settings.registry_seconds,
         pull_seconds=settings.pull_seconds,
         wandb_api_key=_value(settings.wandb_api_key),
+        copies=original_place(settings),
     )
+
+
+def original_place(settings: Settings) -> dict[str, Path]:
+    """Reference -> where its files are put as well, when the original names pull from W&B and say a folder."""
+    from_wandb = not (settings.model or settings.models) and settings.wandb_api_key is not None
+    if not from_wandb or "local_model_dir" not in settings.model_fields_set:
+        return {}
+    place = Path(settings.local_model_dir) / settings.local_model_name
+    return dict.fromkeys(settings.references().values(), place)
 
 
 def rollout_options(settings: Settings) -> RolloutOptions:

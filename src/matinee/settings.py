@@ -177,7 +177,7 @@ class Settings(BaseModel):
 
     # --- registries and files ---
     cache_dir: Path = Field(
-        Path("~/.cache/matinee"), description="Folder of downloaded models, the only place that is written to"
+        Path("~/.cache/matinee"), description="Folder of downloaded models"
     )
     cache_bytes: int = Field(20 * 1024**3, ge=0, description="Most bytes of models to keep in `CACHE_DIR`")
     registry_seconds: float = Field(20, gt=0, le=3600, description="Time limit of one look at a registry, in seconds")

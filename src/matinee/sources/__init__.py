@@ -6,6 +6,7 @@ its own that is ended when it takes too long; models of this machine are read di
 """
 
 import errno
+import logging
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from matinee.core.reference import ModelRef
 from matinee.sources.bundled import BundledSource
 from matinee.sources.cache import Cache, CacheEntry, cache_folder
 from matinee.sources.isolated import Isolated
+from matinee.sources.placing import place
 from matinee.sources.records import Record
 from matinee.sources.source import InPlace, Progress, Publisher, Remote, Source, SourceFactory, SourceOptions
 from matinee.sources.tree import read_manifest, wipe
@@ -49,6 +51,7 @@ SOURCES: Table[SourceFactory] = Table(
         "web": Builtin("matinee.sources.web:WebSource"),
     },
 )
+_log = logging.getLogger("matinee.sources")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ON_THIS_MACHINE = ("bundled", "folder")
 
@@ -90,8 +93,11 @@ class Sources:
     def confirm(self, bundle: Bundle) -> None:
         """Say that the bundle was loaded and answers, so that `last_good` prefers it to what was only pulled.
 
+        Now it is also copied where `SourceOptions.copies` wants it; when that fails, the log says so.
         Raises `SourceUnavailable` when the cache cannot be written to.
         """
+        if (target := self._options.copies.get(bundle.revision.reference.text)) is not None:
+            _copy_to(target, bundle)
         if not isinstance(self._source(bundle.revision.reference), InPlace):
             with self._writing():
                 self._cache.records.confirm(bundle.revision.reference.text, bundle.digest)
@@ -188,3 +194,13 @@ class Sources:
                 return
             wipe(into)
             time.sleep(self._options.backoff_seconds * 2 ** (attempt - 1) * uniform(0.75, 1.25))  # noqa: S311 - jitter
+
+
+def _copy_to(target: Path, bundle: Bundle) -> None:
+    """The bundle answers already, from the cache: a place that cannot be had is a warning."""
+    reference = bundle.revision.reference
+    try:
+        if not place(bundle.folder, target):
+            _log.warning("%s holds something else, and is left alone; %s is served", target, reference)
+    except OSError as error:
+        _log.warning("%s cannot be written: %s; %s is served", target, error.strerror or error, reference)

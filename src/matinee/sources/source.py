@@ -1,6 +1,6 @@
 """What a source is, and the options that all of them get."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -32,6 +32,8 @@ class SourceOptions:
     bound. `resolve_seconds` limits one look at a registry, `pull_seconds` one whole transfer, and
     `stall_seconds` the time in which not one byte arrives. A bundle of more than `max_bytes` or `max_files` is
     refused. `settle_seconds` is how long files of a local folder without a manifest must have been left alone.
+    `copies` (text of a reference -> path) says which bundles are also copied to a place of the operator's, once
+    they answer.
     """
 
     cache_dir: Path | None = None
@@ -45,6 +47,7 @@ class SourceOptions:
     max_files: int = 10_000
     settle_seconds: float = 1.0
     wandb_api_key: str | None = field(default=None, repr=False)
+    copies: Mapping[str, Path] = field(default_factory=dict)
     progress: Callable[[Progress], None] = silent
 
 
