@@ -131,6 +131,10 @@ def _problem(part: Any) -> str:
     if hasattr(part, "check_format") and hasattr(part, "indptr"):
         return _sparse_problem(part)
     attributes = getattr(part, "__dict__", {})
+    if kind == "FunctionTransformer" and not (
+        isinstance(attributes.get("func"), np.ufunc | type(None)) and not attributes.get("kw_args")
+    ):
+        return "its FunctionTransformer calls something that is no function of NumPy's for each number"
     if attributes.get("n_jobs") is not None:
         part.n_jobs = None
     if attributes.get("input", "content") != "content":

@@ -10,7 +10,7 @@ from math import prod
 from typing import Any, Protocol
 
 from matinee.verify.pickle_opcodes import OPAQUE, Opaque, opcodes, read
-from matinee.verify.pickle_symbols import Items, Made, Name, canonical, holds_objects, item_size
+from matinee.verify.pickle_symbols import Items, Made, Name, canonical, holds_objects, item_size, nested
 from matinee.verify.report import Broken
 from matinee.verify.unpacking import Unpacked
 
@@ -153,7 +153,7 @@ class _Run:
     def make_tuple(self, size: int) -> None:
         if len(self.stack) < size or _MARK in self.stack[-size:]:
             raise Broken("is not a complete pickle")
-        items = tuple(self.stack[-size:])
+        items = nested(self.stack[-size:])
         del self.stack[-size:]
         self.push(items)
 
@@ -224,7 +224,7 @@ _ACTIONS: dict[str, _Action] = {
     "TUPLE1": lambda run, _: run.make_tuple(1),
     "TUPLE2": lambda run, _: run.make_tuple(2),
     "TUPLE3": lambda run, _: run.make_tuple(3),
-    "TUPLE": _with_marked(lambda run, items: run.push(tuple(items))),
+    "TUPLE": _with_marked(lambda run, items: run.push(nested(items))),
     "LIST": _with_marked(lambda run, _: run.push(OPAQUE)),
     "APPEND": lambda run, _: run.extend_list(run.pop()),
     "APPENDS": _with_marked(_Run.extend_list),

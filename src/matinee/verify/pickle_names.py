@@ -49,7 +49,8 @@ CLASSES = frozenset(
     | _names("sklearn.tree._classes", "DecisionTreeClassifier", "ExtraTreeClassifier")
     | _names("sklearn.model_selection._search", "GridSearchCV", "RandomizedSearchCV")
     | _names("sklearn.model_selection._split", "StratifiedKFold", "KFold")
-    | _names("sklearn.metrics._scorer", "_PassthroughScorer")
+    | _names("sklearn.metrics._scorer", "_PassthroughScorer", "_Scorer")
+    | _names("sklearn.preprocessing._function_transformer", "FunctionTransformer")  # of a UFUNC, the loader sees to it
     | _names("sklearn.utils._bunch", "Bunch")
     | _names("sklearn.utils", "Bunch")
     | _names("scipy.sparse._csr", "csr_matrix", "csr_array")
@@ -57,6 +58,14 @@ CLASSES = frozenset(
     | _names("scipy.sparse._dia", "dia_matrix", "dia_array")
 )
 
+UFUNCS = frozenset(_names("numpy", "log1p", "log", "expm1", "sqrt", "square", "absolute", "sign", "tanh"))
+# What a search was scored with; it is kept with the search, and nothing of it is called when the model answers.
+_SCORES = (
+    _names("sklearn.metrics._classification", "accuracy_score", "balanced_accuracy_score", "f1_score", "fbeta_score")
+    | _names("sklearn.metrics._classification", "precision_score", "recall_score", "jaccard_score", "log_loss")
+    | _names("sklearn.metrics._classification", "matthews_corrcoef", "cohen_kappa_score", "brier_score_loss")
+    | _names("sklearn.metrics._ranking", "roc_auc_score", "average_precision_score", "top_k_accuracy_score")
+)
 REFERENCES = frozenset(
     _names("numpy", "ndarray", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16")
     | _names("numpy", "uint32", "uint64", "bool_", "bool", "str_")
@@ -65,6 +74,8 @@ REFERENCES = frozenset(
     | _names("sklearn.feature_selection._univariate_selection", "chi2", "f_classif")
     | _names("sklearn.feature_selection._mutual_info", "mutual_info_classif")
     | {"copyreg._reconstructor"}
+    | UFUNCS
+    | _SCORES
 )
 
 

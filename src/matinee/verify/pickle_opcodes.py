@@ -10,7 +10,7 @@ from matinee.verify.unpacking import Unpacked
 
 _KEPT_LENGTH = 256  # no name, type or key that matters is longer
 _MAX_LINE = 64 * 1024
-_MAX_OPCODES = 60_000_000
+_MAX_OPCODES = 30_000_000  # a vocabulary of two million words takes 20 million; each costs about a microsecond
 
 _TABLE = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 # What Python 3 never writes for a model: references to the outside, old classes, Python 2 strings, foreign buffers.

@@ -8,6 +8,7 @@ from matinee.verify.report import Broken
 # Names that moved: Python 2's builtins, which protocols 0 to 2 still write, and NumPy 1's inner modules.
 _MOVED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _KEPT_ITEMS = 64
+_MAX_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,24 @@ class Items:
             self.kept[key] = value
         else:
             self.complete = False
+
+
+class Nested(tuple[Any, ...]):
+    """A tuple with tuples inside, `depth` of them one in another."""
+
+    depth = 1
+
+
+def nested(items: list[Any]) -> tuple[Any, ...]:
+    """The tuple of `items`; raises `Broken` for one that takes longer to walk than any model's."""
+    depth = 1 + max((getattr(item, "depth", 1) for item in items if isinstance(item, tuple)), default=0)
+    if depth > _MAX_DEPTH:
+        raise Broken("nests tuples deeper than any model does")
+    if depth == 1:
+        return tuple(items)
+    made = Nested(items)
+    made.depth = depth
+    return made
 
 
 def canonical(module: str, name: str) -> Name:

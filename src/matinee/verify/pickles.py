@@ -11,6 +11,12 @@ from matinee.verify.report import Broken, Findings
 from matinee.verify.unpacking import Unpacked
 
 _MAX_REASONS = 20
+_ENOUGH_REASONS = 1_000  # then the rest of the file is not read: a hostile one could give millions
+# What somebody who is refused for such a name can do about it.
+_ADVICE = {
+    "scipy.stats.": "a distribution runs text of the file as code when it is read: save the search's best_estimator_",
+    "numpy.random.": "save the model with a number, or nothing, as its random_state",
+}
 
 
 def check_pickle(listing: Listing, name: str, policy: Policy) -> Findings:
@@ -25,10 +31,10 @@ def scan(path: Path, policy: Policy) -> Findings:
         with Unpacked(path, policy.max_unpacked_bytes) as stream:
             follow(stream, judge)
             if stream.trailing():
-                judge.reasons.append("goes on behind its end: a second pickle or other bytes follow")
+                judge.reasons["goes on behind its end: a second pickle or other bytes follow"] = None
     except Broken as broken:
-        judge.reasons.append(str(broken))
-    reasons = list(dict.fromkeys(judge.reasons))
+        judge.reasons[str(broken)] = None
+    reasons = list(judge.reasons)
     if len(reasons) > _MAX_REASONS:
         reasons[_MAX_REASONS:] = [f"and {len(reasons) - _MAX_REASONS} more of the kind"]
     return Findings(reasons=tuple(reasons), names=frozenset(judge.names))
@@ -39,14 +45,14 @@ class _Judge:
 
     def __init__(self, extra: frozenset[str]) -> None:
         self._extra = extra
-        self.reasons: list[str] = []
+        self.reasons: dict[str, None] = {}  # in the order in which they were found, each once
         self.names: set[str] = set()
 
     def refer(self, name: Name) -> None:
         dotted = name.dotted
         self.names.add(dotted)
         if not (dotted in CLASSES or dotted in CALLS or dotted in REFERENCES or dotted in self._extra):
-            self.reasons.append(f"refers to {printable(dotted)}, which is not on the list of allowed names")
+            self._refuse(f"refers to {printable(dotted)}, which is not on the list of allowed names{_advice(dotted)}")
 
     def call(self, made: Made) -> bool:
         dotted = made.name.dotted
@@ -54,12 +60,21 @@ class _Judge:
             return False  # allowed by the operator, or refused already
         fits = CALLS[dotted](made) if dotted in CALLS else _is_new(made)
         if not fits:
-            self.reasons.append(f"would call {dotted} in a way that no model needs")
+            self._refuse(f"would call {dotted} in a way that no model needs")
         return dotted in VALUES
 
     def hash(self, key: object) -> None:
         if isinstance(key, Made) or (isinstance(key, tuple) and any(isinstance(part, tuple | Made) for part in key)):
-            self.reasons.append("uses an object as a key")
+            self._refuse("uses an object as a key")
+
+    def _refuse(self, reason: str) -> None:
+        self.reasons[reason] = None
+        if len(self.reasons) >= _ENOUGH_REASONS:
+            raise Broken("is not read further")
+
+
+def _advice(dotted: str) -> str:
+    return next((f" ({advice})" for start, advice in _ADVICE.items() if dotted.startswith(start)), "")
 
 
 def _is_new(made: Made) -> bool:

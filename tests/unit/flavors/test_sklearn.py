@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsOneClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import LinearSVC
 from tests.fakes.bundles import CORPUS, copied
 from tests.unit.flavors.bundles import verified
@@ -236,3 +238,38 @@ def test_what_is_not_linear_is_converted_to_skops_only(tmp_path: Path) -> None:
 def verified_names(folder: Path) -> set[str]:
     """The names in a folder's model."""
     return set(verified(folder).manifest.options["pickle_names"])
+
+
+def _searched(scoring: str) -> Any:
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    return GridSearchCV(pipeline, {"logisticregression__C": [1.0, 2.0]}, cv=2, scoring=scoring)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *map(_searched, ("accuracy", "f1", "roc_auc", "neg_log_loss", "average_precision", "matthews_corrcoef")),
+        make_pipeline(CountVectorizer(), FunctionTransformer(np.log1p), LogisticRegression()),
+        make_pipeline(CountVectorizer(), FunctionTransformer(), LogisticRegression()),
+    ],
+    ids=repr,
+)
+def test_a_search_with_a_score_and_a_function_of_numpy_are_served(model: Any, tmp_path: Path) -> None:
+    """What the search was scored with is not needed any more, and each number's logarithm runs no one's code."""
+    model.fit(["good film", "bad film", "fine film", "dull film"] * 2, [1, 0] * 4)
+    joblib.dump(model, tmp_path / "model.joblib")
+    classifier = load(verified(tmp_path))
+    given = ["good film", "a dull one", ""]
+    np.testing.assert_allclose(scores(classifier, given), model.predict_proba(given), atol=1e-6)
+    classifier.close()
+
+
+@pytest.mark.parametrize("changed", [{"func": list}, {"func": np.log1p, "kw_args": {"where": False}}])
+def test_a_transformer_with_another_function_is_refused(changed: dict[str, Any], tmp_path: Path) -> None:
+    """Even one whose name is on the list, or with arguments of the file's own."""
+    model = make_pipeline(CountVectorizer(), FunctionTransformer(np.log1p), LogisticRegression())
+    model.fit(["good film", "bad film"], [1, 0])
+    vars(model[1]).update(changed)
+    joblib.dump(model, tmp_path / "model.joblib")
+    with pytest.raises(ModelRejected, match="no function of NumPy's for each number"):
+        load(verified(tmp_path))

@@ -1,0 +1,54 @@
+"""Pickles made to take long, and names that are refused with a word on what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from matinee.verify import Policy
+from matinee.verify.pickles import scan
+
+
+def reasons(tmp_path: Path, content: bytes) -> tuple[str, ...]:
+    """Why a pickle of these bytes is refused."""
+    (tmp_path / "model.pkl").write_bytes(content)
+    return scan(tmp_path / "model.pkl", Policy()).reasons
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04N" + b"\x85" * 100_000 + b".",
+        b"\x80\x04N" + b"\x94h\x00\x86" * 100 + b".",
+        b"\x80\x04" + b"(" * 100_000 + b"t" * 100_000 + b".",
+    ],
+    ids=["one in another", "twice in another", "by marks"],
+)
+def test_tuples_in_tuples_without_end_are_refused(tmp_path: Path, content: bytes) -> None:
+    """Whatever walks them, once or in every way, would take long or crash."""
+    assert reasons(tmp_path, content) == ("nests tuples deeper than any model does",)
+
+
+def test_an_ordinary_depth_is_read(tmp_path: Path) -> None:
+    """The states of arrays have tuples in tuples."""
+    assert reasons(tmp_path, b"\x80\x04N" + b"\x85" * 20 + b".") == ()
+
+
+def test_a_million_forbidden_names_are_not_collected(tmp_path: Path) -> None:
+    """Some are told, and then the file is not read on."""
+    names = b"".join(b"cmodule\nname%d\n0" % number for number in range(20_000))
+    told = reasons(tmp_path, b"\x80\x04" + names + b"N.")
+    assert len(told) == 21
+    assert told[-1] == "and 981 more of the kind"
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        (b"scipy.stats._distn_infrastructure\nrv_continuous_frozen", "save the search's best_estimator_"),
+        (b"numpy.random._pickle\n__randomstate_ctor", "as its random_state"),
+    ],
+)
+def test_a_name_that_people_meet_comes_with_advice(tmp_path: Path, name: bytes, advice: str) -> None:
+    """A search over distributions cannot be read safely; what it found can."""
+    (reason,) = reasons(tmp_path, b"\x80\x04c" + name + b"\n.")
+    assert advice in reason
