@@ -73,3 +73,19 @@ def test_a_bad_call_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
         assert result.stderr.startswith("Error: ")
         assert named in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_run_that_waits_for_its_input_can_be_stopped(tmp_path: Path) -> None:
+    """Ctrl-C ends it although nothing comes any more, and standard input stays open."""
+    line, env = command(tmp_path, "-", "out.jsonl", "--input-format", "jsonl")
+    process = subprocess.Popen(line, cwd=tmp_path, env=env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b'{"text": "a good film"}\n' * 1_600)
+    process.stdin.flush()
+    while not (tmp_path / "out.jsonl.progress").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    try:
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.communicate()

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -93,7 +94,7 @@ def open_reader(source: str, form: str, column: str | None) -> "Iterator[Reader]
         yield ParquetReader(Path(source), column)
         return
     with ExitStack() as stack:
-        raw = sys.stdin.buffer if source == "-" else stack.enter_context(_open(source))
+        raw = _standard_input() if source == "-" else stack.enter_context(_open(source))
         size = Path(source).stat().st_size if source != "-" else 0
         # What is not UTF-8 becomes a lone surrogate, so that only its own row is refused.
         stream = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -103,6 +104,11 @@ def open_reader(source: str, form: str, column: str | None) -> "Iterator[Reader]
 
         yield CsvReader(stream, column, done) if form == "csv" else JsonlReader(stream, column, done)
         stream.detach()
+
+
+def _standard_input() -> IO[bytes]:
+    """Beside `sys.stdin`, whose lock Python wants when it ends: a thread that waits for a line has it."""
+    return os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
 
 
 def _open(source: str) -> IO[bytes]:

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 
+from matinee.core import background
 from matinee.core.errors import UnknownModel
 from matinee.core.reference import ModelRef
-from matinee.rollout import background
 from matinee.rollout.deployment import Deployment
 from matinee.rollout.opening import Stages
 from matinee.rollout.options import RolloutOptions

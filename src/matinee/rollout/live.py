@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
+from matinee.core import background
 from matinee.core.bundle import Revision
 from matinee.core.errors import Conflict, NotReady
 from matinee.core.events import ModelClosed, ModelSwapped, Observe
 from matinee.core.manifest import Manifest
 from matinee.core.prediction import ModelIdentity
 from matinee.engine import Engine
-from matinee.rollout import background
 from matinee.rollout.recent import Probation, Recent
 
 

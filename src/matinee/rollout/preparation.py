@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 
+from matinee.core import background
 from matinee.core.bundle import Revision
 from matinee.core.errors import ModelRejected, NotReady, SourceUnavailable
 from matinee.core.events import GateJudged, fan_out
 from matinee.engine import Admission, Engine
-from matinee.rollout import background
 from matinee.rollout.gate import Verdict, golden_examples, golden_reasons, try_out
 from matinee.rollout.history import Key
 from matinee.rollout.live import Live, Version

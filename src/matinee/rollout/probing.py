@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from matinee.core import background
 from matinee.core.errors import NotReady
 from matinee.flavors import LoadOptions
-from matinee.rollout import background, memory
+from matinee.rollout import memory
 from matinee.rollout.opening import Parcel
 from matinee.rollout.options import GateLimits
 from matinee.rollout.trial import Answered

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from matinee.rollout import background
+from matinee.core import background
 from matinee.rollout.history import Entry, History, Key
 
 

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Protocol
 
+from matinee.core import background
 from matinee.core.errors import ClassifierFailed, InvalidRequest
 from matinee.core.prediction import Overflow, Prediction
 from matinee.score.journal import Journal, Progress
@@ -67,7 +68,8 @@ async def score_file(job: Job, engine: Predictor, stdout: IO[str], report: Calla
     waiting: deque[tuple[list[Row | Reject], asyncio.Task[list[Prediction | Reject]]]] = deque()
     try:
         while True:
-            chunk = await asyncio.to_thread(_take, rows)
+            # in a daemon thread: one that waits for standard input would keep a run that was stopped from ending
+            chunk = await background.run(lambda: _take(rows))
             if chunk:
                 waiting.append((chunk, asyncio.create_task(_answer(chunk, engine, job.overflow))))
             while waiting and (len(waiting) == CHUNKS_IN_FLIGHT or not chunk):

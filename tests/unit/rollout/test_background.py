@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from matinee.rollout import background
+from matinee.core import background
 from matinee.rollout.watcher import Watcher
 
 

@@ -55,7 +55,7 @@ async def run(
 
 def _start(body: Callable[[], object]) -> None:
     try:
-        threading.Thread(target=body, name="matinee-rollout", daemon=True).start()
+        threading.Thread(target=body, name="matinee-background", daemon=True).start()
     except RuntimeError as error:  # says something of the moment, and nothing of what was to be done
         raise NotReady(f"no thread can be started: {error}") from error
 
