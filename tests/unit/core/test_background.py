@@ -6,7 +6,6 @@ import threading
 import pytest
 
 from matinee.core import background
-from matinee.rollout.watcher import Watcher
 
 
 def test_a_result_a_failure_and_a_limit_reach_whoever_waits() -> None:
@@ -36,28 +35,6 @@ def test_a_cancellation_that_meets_a_result_is_not_lost(limit: float | None) -> 
         asyncio.get_running_loop().call_soon(task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
-
-    asyncio.run(scene())
-
-
-@pytest.mark.parametrize("turns", range(5))
-def test_a_cancellation_that_meets_a_hint_is_not_lost(turns: int) -> None:
-    """The same for a watcher, wherever the hint has got to meanwhile."""
-
-    async def scene() -> None:
-        async def look() -> bool:
-            return True
-
-        watcher = Watcher(look, 60.0)
-        task = asyncio.create_task(watcher.run())
-        await asyncio.sleep(0.01)
-        watcher.hint()
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        task.cancel()
-        done, _ = await asyncio.wait([task], timeout=10)
-        task.cancel()
-        assert done == {task}
 
     asyncio.run(scene())
 
