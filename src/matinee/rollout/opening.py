@@ -231,7 +231,7 @@ def refusing(what: str) -> Iterator[None]:
         yield
     except (MatineeError, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:
+    except BaseException as error:  # a model's own code, or a library that reads it, may raise anything at all
         words = str(error).strip().split("\n")[0][:200]
         raise ModelRejected([f"{what} raised {type(error).__name__}: {words}"]) from error
 
