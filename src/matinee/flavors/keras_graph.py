@@ -17,6 +17,7 @@ from matinee.flavors.runtimes import Plan
 from matinee.flavors.runtimes.core import openvino_core
 
 GRAPH_NAME = "model.xml"
+_STATES = {"LSTMSequence": (1, 2), "GRUSequence": (1,), "RNNSequence": (1,)}  # inputs with the state to start from
 _FAILURES = (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, RuntimeError, NotImplementedError)
 
 
@@ -80,6 +81,7 @@ class KerasSession:
         model = core.read_model(graph)
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ModelRejected(["the Keras model must have one input and one output"])
+        _free_batch(model)
         self.ending = _ending(model)
         shape = model.input(0).get_partial_shape()
         self.length = shape[1].get_length() if len(shape) == 2 and shape[1].is_static else 0
@@ -114,6 +116,25 @@ class KerasSession:
         """Forget requests and graph."""
         self._idle = SimpleQueue()
         self._compiled = None
+
+
+def _free_batch(model: Any) -> None:
+    """Start recurrent layers from a state for each row: Keras 3.15 exports LSTM and GRU with the state of one row."""
+    ops = openvino.opset13
+    for node in model.get_ops():
+        if node.get_type_name() not in _STATES:
+            continue
+        rows = ops.gather(ops.shape_of(node.input_value(0), "i64"), ops.constant([0]), ops.constant(0))
+        for place in _STATES[node.get_type_name()]:
+            shape = node.input_value(place).get_partial_shape()
+            if shape[0].is_dynamic or shape[0].get_length() != 1:
+                continue
+            each = ops.constant([shape[1].get_length(), shape[2].get_length()], dtype=np.int64)
+            state = ops.broadcast(node.input_value(place), ops.concat([rows, each], 0))
+            node.input(place).replace_source_output(state.output(0))
+    model.validate_nodes_and_infer_types()
+    if model.output(0).get_partial_shape()[0].is_static:
+        raise ModelRejected(["the Keras model's graph answers one text at a time: its batch has a fixed size"])
 
 
 def _ending(model: Any) -> str:

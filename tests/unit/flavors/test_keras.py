@@ -29,7 +29,14 @@ def outputs(classifier: Classifier, texts: list[str]) -> list[list[float]]:
 
 @pytest.mark.parametrize(
     ("name", "policy"),
-    [("vectorized", TWO), ("counted", THREE), ("recurrent", TWO), ("older-file", TWO), ("saved-model", TWO)],
+    [
+        ("vectorized", TWO),
+        ("counted", THREE),
+        ("recurrent", TWO),
+        ("unmasked", TWO),
+        ("older-file", TWO),
+        ("saved-model", TWO),
+    ],
 )
 def test_the_outputs_are_those_of_predict(name: str, policy: Policy) -> None:
     """Texts through the layer inside or the tokenizer beside; the archive, the older file, the SavedModel."""
