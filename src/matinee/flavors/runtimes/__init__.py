@@ -5,11 +5,12 @@ finds the best one by measuring. A graph takes `input_ids`, `attention_mask` and
 [rows, seq], and gives logits, float32 [rows, labels], as its first output.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from matinee.core.errors import ModelRejected
 from matinee.core.plugins import Builtin, Table
 from matinee.core.prediction import FloatArray
 from matinee.flavors.tokenization import Ids
@@ -59,3 +60,13 @@ def open_session(graph: Path, plan: Plan, compiled: Path | None = None) -> Sessi
     Raises `ModelRejected` when the graph cannot be run, `MissingExtra` when the runtime is not installed.
     """
     return RUNTIMES.get(plan.runtime)(graph, plan, compiled)
+
+
+def require_inputs(graph: Path, names: Collection[str]) -> None:
+    """Raises `ModelRejected` for a graph that takes other inputs than those of an encoder."""
+    needed, known = {"input_ids", "attention_mask"}, {"input_ids", "attention_mask", "token_type_ids"}
+    if not needed <= set(names) <= known:
+        shown = ", ".join(sorted(names))[:200]
+        raise ModelRejected(
+            [f"{graph.name} takes {shown}: it must take input_ids and attention_mask, and may take token_type_ids"]
+        )

@@ -8,7 +8,7 @@ import onnxruntime
 
 from matinee.core.errors import ModelRejected
 from matinee.core.prediction import FloatArray
-from matinee.flavors.runtimes import Plan, Session
+from matinee.flavors.runtimes import Plan, Session, require_inputs
 from matinee.flavors.tokenization import Ids
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -50,4 +50,5 @@ def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:  # 
         session = onnxruntime.InferenceSession(graph, options, providers=[provider])
     except Exception as error:  # noqa: BLE001 - its exceptions have no common base
         raise ModelRejected([f"{graph.name} cannot be run by ONNX Runtime ({type(error).__name__})"]) from None
+    require_inputs(graph, {node.name for node in session.get_inputs()})
     return OnnxRuntimeSession(session)

@@ -11,7 +11,7 @@ import numpy as np
 
 from matinee.core.errors import ModelRejected
 from matinee.core.prediction import FloatArray
-from matinee.flavors.runtimes import Plan, Session
+from matinee.flavors.runtimes import Plan, Session, require_inputs
 from matinee.flavors.runtimes.core import openvino_core
 from matinee.flavors.runtimes.keeping import keep
 from matinee.flavors.tokenization import Ids
@@ -65,6 +65,7 @@ def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:
         return OpenVinoSession(kept, plan.streams)
     try:
         model = core.read_model(graph)
+        require_inputs(graph, {port.get_any_name() for port in model.inputs})
         group = _group(model) if plan.precision == "int8" else 0
         result = core.compile_model(model, "CPU", config | {_GROUP: str(group)})
     except RuntimeError as error:

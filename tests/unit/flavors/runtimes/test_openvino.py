@@ -80,3 +80,14 @@ def test_signals_arrive_after_models_came_and_went() -> None:
     """Two that overlap, as in a swap: a process of its own, since a failure is a segmentation fault."""
     done = subprocess.run([sys.executable, "-c", OVERLAPPING, str(GRAPH)], check=False, capture_output=True)
     assert done.returncode == 7, done.stderr
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_graph_with_other_inputs_is_refused_by_their_names(tmp_path: Path, runtime: str) -> None:
+    """It would fail at the first text, with the runtime's own words."""
+    other = tmp_path / "other.onnx"
+    other.write_bytes(GRAPH.read_bytes().replace(b"attention_mask", b"attention_bias"))
+    with pytest.raises(
+        ModelRejected, match=r"other\.onnx takes attention_bias, input_ids.*: it must take input_ids and"
+    ):
+        open_session(other, Plan(runtime, "f32", 1, 1, 64))
