@@ -44,7 +44,8 @@ def _open(source: Path | bytes) -> Any:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        raise MissingExtra("reading an HDF5 file", "tensorflow") from error
+        of_transformers = isinstance(source, Path) and source.name == "tf_model.h5"
+        raise MissingExtra("reading an HDF5 file", "tensorflow" if of_transformers else "keras") from error
     return h5py.File(source if isinstance(source, Path) else io.BytesIO(source), "r")
 
 

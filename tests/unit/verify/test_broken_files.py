@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import sys
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.bundles import CORPUS, bundle_of
 
+from matinee.core.errors import MissingExtra
 from matinee.verify import Policy, check
+from matinee.verify.hdf5 import check_hdf5_bytes
 from matinee.verify.report import Broken
 from matinee.verify.unpacking import Unpacked
 
@@ -83,3 +86,15 @@ def test_a_broken_stream_is_told_apart_from_its_end(tmp_path: Path) -> None:
     path.write_bytes(zlib.compress(bytes(range(256)) * 40)[:-20])
     with Unpacked(path, limit=100_000) as stream, pytest.raises(Broken, match="ends too early"):
         stream.read(100_000)
+
+
+@pytest.mark.parametrize(
+    ("source", "extra"), [(b"content", "keras"), (Path("model.h5"), "keras"), (Path("tf_model.h5"), "tensorflow")]
+)
+def test_without_h5py_the_extra_of_the_model_s_kind_is_named(
+    source: Path | bytes, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Keras file needs Keras too; the weights of transformers need nothing else."""
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtra, match=rf"matinee\[{extra}\]"):
+        check_hdf5_bytes(source, 1, Policy())
