@@ -71,7 +71,7 @@ def test_a_server_that_is_away_costs_a_counter_and_a_bounded_end(
 def test_offline_leaves_a_folder_to_send_later(tmp_path: Path) -> None:
     """Without a server there is a run on the disk."""
     counts = Counts()
-    options = WandbLogOptions(mode="offline", folder=str(tmp_path), every_seconds=0.1, finish_seconds=20.0)
+    options = WandbLogOptions(mode="offline", folder=str(tmp_path), every_seconds=0.1, finish_seconds=60.0)
     record = WandbLog(options, counts.add_sent, counts.add_dropped)
     record.observe(predicted())
     record.close()
