@@ -176,9 +176,7 @@ class Settings(BaseModel):
     answer_cache: int = Field(10_000, ge=0, description="Answers kept for repeated texts; 0 keeps none")
 
     # --- registries and files ---
-    cache_dir: Path = Field(
-        Path("~/.cache/matinee"), description="Folder of downloaded models"
-    )
+    cache_dir: Path = Field(Path("~/.cache/matinee"), description="Folder of downloaded models")
     cache_bytes: int = Field(20 * 1024**3, ge=0, description="Most bytes of models to keep in `CACHE_DIR`")
     registry_seconds: float = Field(20, gt=0, le=3600, description="Time limit of one look at a registry, in seconds")
     pull_seconds: float = Field(1800, gt=0, le=86400, description="Time limit of one download, in seconds")
