@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,17 @@ def test_both_runtimes_agree() -> None:
     plans = (Plan(runtime, "f32", 1, 1, 64) for runtime in ("openvino", "onnxruntime"))
     one, two = (open_session(GRAPH, plan).run(IDS, MASK) for plan in plans)
     np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def test_alone_or_beside_others_the_answers_are_the_same(tmp_path: Path) -> None:
+    """A batch that is alone has the threads of all streams; several at once, also from a kept graph, have their own."""
+    for kept in (None, tmp_path / "kept.bin", tmp_path / "kept.bin"):
+        session = open_session(GRAPH, Plan("openvino", "f32", 2, 2, 64), kept)
+        alone = session.run(IDS, MASK)
+        with ThreadPoolExecutor(2) as pool:
+            together = list(pool.map(session.run, [IDS] * 20, [MASK] * 20))
+        np.testing.assert_allclose(together, [alone] * 20, atol=1e-5)
+        session.close()
 
 
 OVERLAPPING = """
