@@ -20,8 +20,8 @@ from matinee.flavors.tokenization import Ids
 # ones hardly more exact.
 _LARGEST_GROUP = 128
 _GROUP = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
-# Kernels made for one shape of batch are kept for the next like it. OpenVINO keeps 5,000, which takes 20 MB more; with 32
-# a seventh of the throughput is lost.
+# Kernels made for one shape of batch are kept for the next like it. OpenVINO keeps 5,000, which takes 20 MB more; with
+# 32 a seventh of the throughput is lost.
 _SHAPES = "100"
 _DIGEST_BYTES, _GROUP_BYTES = 32, 8  # what stands before the blob in a file of a compiled graph
 
