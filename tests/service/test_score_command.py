@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 TINY = Path(__file__).parents[1] / "fixtures/tiny-onnx"
 
@@ -75,6 +78,15 @@ def test_a_bad_call_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
         assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.fixture
+def _not_ignored() -> Iterator[None]:
+    """What a shell starts in the background ignores Ctrl-C, and so does whatever it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_not_ignored")
 def test_a_run_that_waits_for_its_input_can_be_stopped(tmp_path: Path) -> None:
     """Ctrl-C ends it although nothing comes any more, and standard input stays open."""
     line, env = command(tmp_path, "-", "out.jsonl", "--input-format", "jsonl")
