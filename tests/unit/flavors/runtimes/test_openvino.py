@@ -4,6 +4,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from tests.unit.flavors.bundles import FIXTURES
 
 from matinee.core.errors import ModelRejected
 from matinee.flavors.runtimes import Plan, open_session
+from matinee.flavors.runtimes.openvino import OpenVinoSession
 
 GRAPH = FIXTURES / "tiny-onnx" / "model.onnx"
 IDS = np.array([[2, 5, 9, 3], [2, 7, 3, 0]], dtype=np.int64)
@@ -72,6 +76,43 @@ def test_alone_or_beside_others_the_answers_are_the_same(tmp_path: Path) -> None
             together = list(pool.map(session.run, [IDS] * 20, [MASK] * 20))
         np.testing.assert_allclose(together, [alone] * 20, atol=1e-5)
         session.close()
+
+
+class Request:
+    """A request of OpenVINO that tells its name when it runs, and goes on when it may."""
+
+    def __init__(self, name: str, began: SimpleQueue[str], may_end: Event) -> None:
+        self.name, self.began, self.may_end = name, began, may_end
+
+    def infer(self, inputs: object, share_inputs: bool) -> None:
+        """Run."""
+        self.began.put(self.name)
+        self.may_end.wait(60)
+
+    def get_output_tensor(self, place: int) -> SimpleNamespace:
+        """Two rows of logits."""
+        return SimpleNamespace(data=np.zeros((2, 2)))
+
+
+def test_only_what_is_alone_gets_the_threads_of_all() -> None:
+    """The first of two takes them, the second has its own thread; the next one that is alone takes them again."""
+    began: SimpleQueue[str] = SimpleQueue()
+    may_end = Event()
+
+    def compiled(name: str) -> SimpleNamespace:
+        return SimpleNamespace(inputs=[], create_infer_request=lambda: Request(name, began, may_end))
+
+    session = OpenVinoSession(compiled("narrow"), 2, compiled("wide"))
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(session.run, IDS, MASK)]
+        assert began.get(timeout=60) == "wide"
+        running.append(pool.submit(session.run, IDS, MASK))
+        assert began.get(timeout=60) == "narrow"
+        may_end.set()
+        for each in running:
+            each.result(60)
+    session.run(IDS, MASK)
+    assert began.get(timeout=60) == "wide"
 
 
 OVERLAPPING = """
