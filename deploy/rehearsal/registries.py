@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import time
@@ -50,6 +51,7 @@ def mlflow(stage: Stage) -> str:
 
 
 def _mlflow_client(address: str, name: str, folder: Path) -> tuple[Publish, Move]:
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # looked at while importing; its thread makes requests fail
     from mlflow import MlflowClient
 
     client = MlflowClient(address)

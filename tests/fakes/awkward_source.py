@@ -33,6 +33,8 @@ class AwkwardSource:
             threading.Event().wait()
         if ref.rest == "noise":
             os.write(1, b"this is not an answer\n")
+        if ref.rest == "telemetry":
+            return Revision(ref, os.environ["MLFLOW_DISABLE_TELEMETRY"])
         if ref.rest == "secret":
             raise RuntimeError(f"401 for key {os.environ['AWKWARD_API_KEY']}\nand a second line")
         return Revision(ref, f"look {self._looks}", details={"size": "1000"})

@@ -24,6 +24,9 @@ from matinee.sources.source import SourceOptions
 _TICK_SECONDS = 0.2
 _START_SECONDS = 60.0  # imports of the client library, on a machine that is busy
 _MAX_REPLY_BYTES = 4 * 1024 * 1024
+# MLflow decides while it is imported; its thread for telemetry changes the environment while a request reads it, which
+# fails now and then (`KeyError: '_MLFLOW_TELEMETRY_SESSION_ID'`, 3.17).
+_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 class ClientProcess:
@@ -40,7 +43,7 @@ class ClientProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "TMPDIR": str(workspace)},
+            env={**_QUIET, **os.environ, "TMPDIR": str(workspace)},
             start_new_session=True,  # so that helpers which the client starts end with it
         )
         self._send({"source": source, "options": _plain(options)})

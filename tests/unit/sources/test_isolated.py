@@ -50,6 +50,11 @@ def test_what_libraries_print_is_no_answer(sources: Sources) -> None:
     assert _resolve(sources, "noise").version == "look 1"
 
 
+def test_a_client_is_told_to_send_no_telemetry(sources: Sources) -> None:
+    """MLflow looks while it is imported, and its thread for it makes requests fail now and then."""
+    assert _resolve(sources, "telemetry").version == "true"
+
+
 def test_a_client_that_crashes_is_one_error_and_the_next_look_has_a_new_one(sources: Sources) -> None:
     """A killed process is not the end of polling."""
     _resolve(sources, "well")
