@@ -11,6 +11,7 @@ from matinee.rollout.history import Entry, Key
 from matinee.rollout.live import Live, Switch
 from matinee.rollout.opening import Parcel, Stages
 from matinee.rollout.preparation import Preparation
+from matinee.rollout.probing import Probe
 from matinee.rollout.record import Record
 
 TRIED_AGAIN = (SourceUnavailable, Refused)  # what says something of the moment, and nothing of the version
@@ -99,8 +100,9 @@ class Changer:
             return
         self.candidate, left = revision, self.record.left
         try:
-            parcel = await self.preparation.fetch(revision)
-            figures = await self._judged(parcel)
+            async with self.preparation.probing() as probe:
+                parcel = await self.preparation.fetch(revision)
+                figures = await self._judged(probe, parcel)
             if left != self.record.left == revision.key:
                 await self.preparation.discard(parcel)
                 raise Conflict("another process went back from it meanwhile")
@@ -111,10 +113,10 @@ class Changer:
         finally:
             self.candidate = None
 
-    async def _judged(self, parcel: Parcel) -> Mapping[str, float]:
+    async def _judged(self, probe: Probe, parcel: Parcel) -> Mapping[str, float]:
         if self.switch.current is None:
             return {}
-        verdict = await self.preparation.judge(parcel, self.switch.current)
+        verdict = await self.preparation.judge(probe, parcel, self.switch.current)
         if not verdict.passed:
             raise GateRefusal(verdict)
         return verdict.figures

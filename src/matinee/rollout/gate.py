@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 
 from matinee.core.errors import InvalidSettings
 from matinee.core.manifest import Example
-from matinee.flavors import LoadOptions
 from matinee.rollout.live import Version
 from matinee.rollout.opening import Parcel
 from matinee.rollout.options import GateLimits
-from matinee.rollout.probing import Outcome, probe
+from matinee.rollout.probing import Outcome, Probe
 from matinee.rollout.recent import Seen, percentile
 from matinee.rollout.trial import Answered
 
@@ -53,12 +52,12 @@ def golden_examples(limits: GateLimits, parcel: Parcel) -> list[Example]:
 
 
 async def try_out(
-    parcel: Parcel, options: LoadOptions, golden: Sequence[Example], against: Version, limits: GateLimits
+    probe: Probe, parcel: Parcel, golden: Sequence[Example], against: Version, limits: GateLimits
 ) -> Verdict:
-    """Try `parcel` out and judge it against the version that is answering."""
+    """Have `probe` try `parcel` out and judge it against the version that is answering."""
     seen = against.recent.seen
     texts = [example.text for example in golden] + [item.text for item in seen]
-    outcome = await probe(parcel, options, texts, limits)
+    outcome = await probe.try_out(parcel, texts)
     return judge(outcome, golden, seen, against.live.labels, limits)
 
 

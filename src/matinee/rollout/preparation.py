@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 
 from matinee.core import background
 from matinee.core.bundle import Revision
@@ -14,6 +14,7 @@ from matinee.rollout.history import Key
 from matinee.rollout.live import Live, Version
 from matinee.rollout.opening import Opened, Opening, Parcel, Stages, refusing
 from matinee.rollout.options import RolloutOptions
+from matinee.rollout.probing import Probe, probing
 from matinee.rollout.recent import Probation, Recent, percentile
 from matinee.rollout.trial import answer_all
 
@@ -95,14 +96,18 @@ class Preparation:
 
         return await background.run(find, late=give_back)
 
-    async def judge(self, parcel: Parcel, against: Version) -> Verdict:
-        """Try the candidate out in a process of its own and say whether it may answer."""
+    def probing(self) -> AbstractAsyncContextManager[Probe]:
+        """A process for `judge`, which is best started before `fetch`: it has to import much. Raises `NotReady`."""
+        return probing(self._stages.load, self._options.gate)
+
+    async def judge(self, probe: Probe, parcel: Parcel, against: Version) -> Verdict:
+        """Have the candidate tried out in a process of its own and say whether it may answer."""
         self._opening.stage = "gate"
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.discard, parcel)
             golden = golden_examples(self._options.gate, parcel)
             with refusing("the trial"):
-                verdict = await try_out(parcel, self._stages.load, golden, against, self._options.gate)
+                verdict = await try_out(probe, parcel, golden, against, self._options.gate)
             if verdict.passed:
                 undo.pop_all()
         identity = self._opening.identity(parcel)

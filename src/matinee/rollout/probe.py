@@ -1,17 +1,20 @@
-"""The process that tries a candidate: `python -m matinee.rollout.probe`, started by `probing`, never by people.
+"""The process that tries a candidate, started by `probing`, never by people.
 
-It reads one pickled request from its standard input (from the process that started it, so it is trusted), and
+It is started while the candidate is still being transferred, and imports meanwhile what the live version uses. Then it
+reads one pickled request from its standard input (from the process that started it, so it is trusted), and
 writes lines of JSON to what was its standard output: `{"began": true}`, `{"loaded": …}`, `{"answered": …}`, or
 `{"refused": …}` instead of one of the last two. Whatever the model prints goes nowhere.
 """
 
 import gc
+import importlib
 import json
 import os
 import pickle
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +25,21 @@ from matinee.rollout.probing import Request
 from matinee.rollout.trial import answer_all
 
 
-def main() -> None:
-    """Load what was asked for, answer the texts, report."""
+def main(modules: Sequence[str]) -> None:
+    """Import `modules`; then load what is asked for, answer the texts, report."""
     os.setpgid(0, 0)  # ended as a group; in a session of its own, its low priority would be void (autogroups)
     report = os.fdopen(os.dup(1), "wb", buffering=0)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    request: Request = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
-    signal.alarm(int(request.load_seconds + request.answer_seconds) + 60)  # an orphan does not live on
-    os.nice(request.nice)
     _be_the_first_to_go()
+    for name in modules:
+        importlib.import_module(name)
+    asked = sys.stdin.buffer.read()
+    if not asked:  # there is nothing to try, or nobody any more to tell
+        os._exit(0)
+    request: Request = pickle.loads(asked)  # noqa: S301 - from our own parent
+    signal.alarm(int(request.load_seconds + request.answer_seconds) + 60)  # an orphan does not live on
 
     def say(**document: Any) -> None:
         report.write(json.dumps(document).encode() + b"\n")
@@ -65,7 +72,3 @@ def _be_the_first_to_go() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError:
         return
-
-
-if __name__ == "__main__":
-    main()

@@ -7,8 +7,8 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ LOOK_EVERY = 0.05  # seconds between two looks at the probe's memory
 LONGEST_LINE = 16 * 1024 * 1024
 START_SECONDS = 30.0  # for the interpreter and our imports, on a busy machine
 MIB = 1024 * 1024
+PROGRAM = "import os, sys; os.nice(int(sys.argv[1])); from matinee.rollout.probe import main; main(sys.argv[2:])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,6 @@ class Request:
     texts: Sequence[str]
     load_seconds: float
     answer_seconds: float
-    nice: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +48,49 @@ class Outcome:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-async def probe(parcel: Parcel, options: LoadOptions, texts: Sequence[str], limits: GateLimits) -> Outcome:
-    """Load `parcel` in a process of its own and answer `texts` there, within the limits.
+class Probe:
+    """A process that is there to try one candidate."""
 
-    Raises `NotReady` when the machine has no room or no time for that process: that says nothing of the candidate.
+    def __init__(self, process: asyncio.subprocess.Process, options: LoadOptions, limits: GateLimits) -> None:
+        self._process = process
+        self._options = replace(options, threads=min(options.threads or 1, max((os.cpu_count() or 2) // 2, 1)))
+        self._limits = limits
+
+    async def try_out(self, parcel: Parcel, texts: Sequence[str]) -> Outcome:
+        """Load `parcel` over there and have it answer `texts`, within the limits; to be called once.
+
+        Raises `NotReady` when the machine has no time for that process: that says nothing of the candidate.
+        """
+        began, limits = time.perf_counter(), self._limits
+        free = memory.available() + memory.resident(self._process.pid)
+        budget = limits.memory_bytes or int(free * 0.9)
+        request = Request(parcel, self._options, texts, limits.load_seconds, limits.answer_seconds)
+        outcome = await _converse(self._process, request, budget)
+        figures = {**outcome.figures, "gate_seconds": time.perf_counter() - began, "available_mib": budget / MIB}
+        return replace(outcome, figures=figures)
+
+
+@asynccontextmanager
+async def probing(options: LoadOptions, limits: GateLimits) -> AsyncIterator[Probe]:
+    """A probe that starts now, beside whatever the block does first, and is gone when the block ends.
+
+    Raises `NotReady` when the machine has no room for the process.
     """
-    began = time.perf_counter()
-    budget = limits.memory_bytes or int(memory.available() * 0.9)
     process = await _start()
-    threads = min(options.threads or 1, max((os.cpu_count() or 2) // 2, 1))
-    request = Request(
-        parcel, replace(options, threads=threads), texts, limits.load_seconds, limits.answer_seconds, background.NICE
-    )
     try:
-        outcome = await _converse(process, request, budget)
+        yield Probe(process, options, limits)
     finally:
         _kill(process)
         await process.wait()
-    figures = {**outcome.figures, "gate_seconds": time.perf_counter() - began, "available_mib": budget / MIB}
-    return replace(outcome, figures=figures)
 
 
 async def _start() -> asyncio.subprocess.Process:
-    """The probe sees the modules that this process sees. Raises `NotReady` when the machine has no room for it."""
+    """The probe sees the modules that this process sees, and imports those of flavors that this process uses."""
     path = os.pathsep.join(folder for folder in sys.path if folder)
+    used = sorted(name for name in sys.modules if name.startswith("matinee.flavors."))
     try:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "matinee.rollout.probe"),
+            *(sys.executable, "-P", "-c", PROGRAM, str(background.NICE), *used),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
