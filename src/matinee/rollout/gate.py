@@ -7,7 +7,8 @@ memory and a limit on its time.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from matinee.core.errors import InvalidSettings
 from matinee.core.manifest import Example
@@ -57,8 +58,16 @@ async def try_out(
     """Have `probe` try `parcel` out and judge it against the version that is answering."""
     seen = against.recent.seen
     texts = [example.text for example in golden] + [item.text for item in seen]
-    outcome = await probe.try_out(parcel, texts)
+    different = list(dict.fromkeys(texts))
+    outcome = await probe.try_out(parcel, different)
+    outcome = replace(outcome, answered=in_full(texts, different, outcome.answered))
     return judge(outcome, golden, seen, against.live.labels, limits)
+
+
+def in_full(texts: Sequence[str], different: Sequence[str], answered: Sequence[Answered]) -> list[Answered]:
+    """An answer for each of `texts`, of which each different one was answered once, as far as they were reached."""
+    answers = dict(zip(different, answered, strict=False))
+    return [answers[text] for text in takewhile(answers.__contains__, texts)]
 
 
 def judge(

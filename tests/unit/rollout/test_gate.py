@@ -9,7 +9,7 @@ from matinee.core.bundle import Revision, VerifiedBundle
 from matinee.core.errors import InvalidSettings
 from matinee.core.manifest import Example, Manifest
 from matinee.core.reference import ModelRef
-from matinee.rollout.gate import Verdict, golden_examples, judge
+from matinee.rollout.gate import Verdict, golden_examples, in_full, judge
 from matinee.rollout.opening import Parcel
 from matinee.rollout.options import GateLimits
 from matinee.rollout.probing import Outcome
@@ -111,3 +111,9 @@ def test_the_operators_golden_file_replaces_the_manifests_examples(tmp_path: Pat
     file.write_text('{"text": "fine"}\n')
     with pytest.raises(InvalidSettings, match="GATE_GOLDEN"):
         golden_examples(GateLimits(golden=file), parcel)
+
+
+def test_a_text_that_was_asked_often_is_tried_once_and_counts_often() -> None:
+    """Nothing is said of texts that were not reached in time, nor of those behind them."""
+    assert in_full(["a", "b", "a", "b"], ["a", "b"], [GOOD, BAD]) == [GOOD, BAD, GOOD, BAD]
+    assert in_full(["a", "a", "b", "a"], ["a", "b"], [GOOD]) == [GOOD, GOOD]
