@@ -23,7 +23,7 @@ from matinee.core.manifest import Example, FileEntry, Manifest
 from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow, Row
 from matinee.flavors import LoadOptions
 
-TROUBLES = ("crash", "hang", "oom", "nan", "slow", "raises", "exits", "late-failure", "late-hang")
+TROUBLES = ("crash", "hang", "oom", "nan", "slow", "raises", "exits", "late-failure", "late-hang", "bad-end")
 RELEASE = threading.Event()  # ends a `late-hang`
 LABELS = ("negative", "positive")
 ENTRY_POINTS = "[matinee.flavors]\nwords = tests.fakes.words:load\n"
@@ -78,6 +78,8 @@ class Words:
 
     def close(self) -> None:
         """Remember it."""
+        if self._trouble == "bad-end":
+            raise RuntimeError("cannot be closed")
         self.closed = True
 
 

@@ -5,6 +5,7 @@ a lock: taking a version and switching to another are each one step that nothing
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,12 +13,15 @@ from types import TracebackType
 
 from matinee.core import background
 from matinee.core.bundle import Revision
-from matinee.core.errors import Conflict, NotReady
+from matinee.core.errors import Conflict, ModelRejected, NotReady
 from matinee.core.events import ModelClosed, ModelSwapped, Observe
 from matinee.core.manifest import Manifest
 from matinee.core.prediction import ModelIdentity
 from matinee.engine import Engine
+from matinee.rollout.opening import refusing
 from matinee.rollout.recent import Probation, Recent
+
+logger = logging.getLogger("matinee.rollout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,15 @@ class Version:
             self.drained.set()
 
     async def close(self) -> None:
-        """Close the engine after what it has begun, and give the files back."""
+        """Close the engine after what it has begun, and give the files back, whatever the model's own code does."""
         await self.drained.wait()
-        await self.live.engine.close()
-        await background.run(self._release)
+        try:
+            with refusing("closing"):
+                await self.live.engine.close()
+        except ModelRejected as error:
+            logger.warning("%s %s: %s", self.live.identity.name, self.live.identity.version, error.message)
+        finally:
+            await background.run(self._release)
 
 
 class Switch:

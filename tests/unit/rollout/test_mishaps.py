@@ -12,7 +12,7 @@ from tests.unit.rollout.stage import House, Scripted, known_flavor, unavailable
 
 from matinee.core.bundle import Bundle, Revision
 from matinee.core.errors import MatineeError, ModelRejected, NotReady, SourceUnavailable
-from matinee.core.events import Event, ModelRefused, ModelSwapped, Polled
+from matinee.core.events import Event, ModelClosed, ModelRefused, ModelSwapped, Polled
 from matinee.core.manifest import Example, Manifest
 from matinee.core.prediction import FloatArray, Row
 from matinee.core.reference import ModelRef
@@ -112,6 +112,24 @@ def test_a_trial_that_cannot_take_place_gives_the_files_back(tmp_path: Path, mon
             assert len(house.told.of(ModelRefused)) == 1
             assert len(sources.held) == 2
             assert +sources.held == {live: 1}
+        assert +sources.held == {}
+
+    asyncio.run(scene())
+
+
+def test_a_model_that_cannot_be_closed_gives_its_files_back(tmp_path: Path) -> None:
+    """Its own code raises at the end: that is logged, the version counts as closed, and the server ends as usual."""
+
+    async def scene() -> None:
+        house = House(tmp_path, warm_seconds=0.0)
+        house.sources = sources = Counting(tmp_path)
+        house.publish("one", bias=0.0, trouble="bad-end")
+        async with house.open() as deployment:
+            (first,) = sources.held
+            house.publish("two", bias=0.1, trouble="bad-end")
+            await deployment.reload()
+            await house.told.until(lambda: len(house.told.of(ModelClosed)) == 1, seconds=10)
+            assert sources.held[first] == 0
         assert +sources.held == {}
 
     asyncio.run(scene())
