@@ -4,8 +4,9 @@
 
 The real client sends to the W&B server of the tests, which runs in a process of its own with a low priority: in real
 life it is on another machine, and must not slow down the clients here. Both servers get the same requests, in short
-rounds one after the other. Beside requests per second, which other work on the machine disturbs, stands the processor
-time that the server process spends on a request, which it does not.
+rounds one after the other; the next one begins when the record has nothing left to do. Beside requests per second,
+which other work on the machine disturbs, stands the processor time that the server process spends on a request, and
+that of the record's own processes for each prediction, which it does not.
 """
 
 import argparse
@@ -31,6 +32,7 @@ class Side:
 
     port: int
     pid: int
+    answers: int = 0
     per_second: list[float] = field(default_factory=list)
     microseconds: list[float] = field(default_factory=list)
 
@@ -57,6 +59,23 @@ def registry_elsewhere() -> Iterator[Connection]:
         process.kill()
 
 
+def below(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    children = [
+        int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()
+    ]
+    return [*children, *(each for child in children for each in below(child))]
+
+
+async def until_idle(pid: int) -> None:
+    """Wait until what the process has started has nothing left to do: it must not work during the other's turn."""
+    before, now = -1.0, 0.0
+    while now > before + 0.02:
+        before = sum(processor_seconds(child) for child in below(pid))
+        await asyncio.sleep(0.5)
+        now = sum(processor_seconds(child) for child in below(pid))
+
+
 def processor_seconds(pid: int) -> float:
     """Processor time of a process so far, all its threads, none of its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -72,10 +91,12 @@ async def one_round(side: Side, known: dict[str, list[dict[str, float]]], client
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    answers = len(ledgers[0].answers)
+    answers, used = len(ledgers[0].answers), processor_seconds(side.pid) - before
     assert not ledgers[0].failed, ledgers[0].failed[:3]
+    await until_idle(side.pid)
+    side.answers += answers
     side.per_second.append(answers / seconds)
-    side.microseconds.append((processor_seconds(side.pid) - before) / answers * 1e6)
+    side.microseconds.append(used / answers * 1e6)
 
 
 async def measure(folder: Path, rounds: int, clients: int, seconds: float) -> dict[str, float]:
@@ -92,9 +113,12 @@ async def measure(folder: Path, rounds: int, clients: int, seconds: float) -> di
             for side in sides:
                 side.per_second.clear()
                 side.microseconds.clear()
+            helpers = below(recording[1])
+            spent, told = sum(map(processor_seconds, helpers)), sides[1].answers
             for _ in range(rounds):
                 for side in sides:
                     await one_round(side, known, clients, seconds)
+            spent = (sum(map(processor_seconds, helpers)) - spent) / (sides[1].answers - told)
             await asyncio.sleep(20)  # the client sends what it has every 15 seconds
         pipe.send("how many?")
         runs, rows = pipe.recv()
@@ -107,8 +131,10 @@ async def measure(folder: Path, rounds: int, clients: int, seconds: float) -> di
         "microseconds_without": round(median(without.microseconds), 1),
         "microseconds_with": round(median(with_it.microseconds), 1),
         "processor_ratio": round(median(with_it.microseconds) / median(without.microseconds), 4),
+        "record_microseconds": round(spent * 1e6, 1),
         "runs": runs,
         "rows": rows,
+        "predictions": with_it.answers,
     }
 
 
