@@ -15,6 +15,7 @@ from matinee.core.prediction import Classifier, Encoded, FloatArray, ModelIdenti
 from matinee.engine.jobs import Job, Reply
 from matinee.engine.packing import pack
 
+INLINE_CHARACTERS = 8_192  # of one request, which a quick classifier encodes on the event loop; more goes to a thread
 ENCODE_CHARACTERS = 65_536  # encoded at one go: some 20 ms, so that a long list does not hold up a single text
 
 
@@ -49,6 +50,7 @@ class Batcher:
         self._model = model
         self._observe = observe
         self._clock = clock
+        self._gathered: list[Job] = []
         self._arrived: list[Job] = []
         self._waiting: list[Piece] = []
         self._encoding = False
@@ -75,11 +77,24 @@ class Batcher:
         """
         for later, job in enumerate(jobs):
             job.turn = self._turn + later
-            if job.encoded is None:
-                self._arrived.append(job)
-            else:
+        if self._capacity.quick and sum([len(job.text) for job in jobs]) <= INLINE_CHARACTERS:
+            if not self._gathered:
+                self._loop.call_soon(self._answer_gathered)
+            self._gathered += jobs
+        else:
+            self._arrived += jobs
+            self._start_encoding()
+
+    def _answer_gathered(self) -> None:
+        """Encode here what a turn of the event loop brought: a quick classifier needs little more for all than for one.
+
+        What it leaves unanswered (a cascade that is not sure) waits for a batch.
+        """
+        jobs, self._gathered = self._alive(self._gathered), []
+        for overflow in {job.overflow for job in jobs}:
+            alike = [job for job in jobs if job.overflow == overflow]
+            for job in settle(alike, encode(self._classifier, alike)):
                 self._queue(job)
-        self._start_encoding()
         self._start_batches()
 
     def _start_encoding(self) -> None:
@@ -193,11 +208,6 @@ class Batcher:
     def _alive(self, jobs: list[Job]) -> list[Job]:
         now = self._clock()
         return [job for job in jobs if job.live(now)]
-
-
-def answer_now(classifier: Classifier, jobs: Sequence[Job]) -> list[Job]:
-    """Encode, here and now, and answer what `encode` can answer; returns the jobs that have rows to run."""
-    return settle(jobs, encode(classifier, jobs))
 
 
 def encode(classifier: Classifier, jobs: Sequence[Job]) -> list[Encoded | Exception]:

@@ -13,11 +13,9 @@ from matinee.core.events import Observe, Predicted
 from matinee.core.prediction import Classifier, ModelIdentity, Overflow, Prediction
 from matinee.engine.admission import Admission
 from matinee.engine.answers import Answers
-from matinee.engine.batcher import Batcher, answer_now
+from matinee.engine.batcher import Batcher
 from matinee.engine.jobs import Ask, Job, Reply
 from matinee.engine.presence import Presence
-
-INLINE_CHARACTERS = 8_192  # a quick classifier encodes this much on the event loop; what is longer goes to a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,6 @@ class Engine:
         self._presence = Presence()
         # 32 hex digits each: a random beginning of their own for every engine, then one after the other.
         self._ids = map("{:032x}".format, count(int.from_bytes(urandom(15))))
-        self._quick = classifier.capacity.quick
         self._labels = classifier.labels
 
     async def start(self) -> None:
@@ -89,9 +86,11 @@ class Engine:
             try:
                 cached = self._enter(ask, texts, overflow or self._limits.overflow, started)
                 if not ask.future.done():
+                    await asyncio.sleep(0)  # a quick classifier answers between two turns: no timer for that
+                if not ask.future.done():
                     async with asyncio.timeout(seconds):
                         await ask.future
-                ask.future.result()  # answered at once: no timer, no turn of the event loop
+                ask.future.result()  # raises what went wrong
             except TimeoutError:
                 raise DeadlineExceeded(f"no answer within {seconds:g} seconds; the work was dropped") from None
             finally:
@@ -125,12 +124,9 @@ class Engine:
                 fresh.append(job)
                 if key:
                     self._answers.share(key, job)
-        computed = len(fresh)
-        if fresh and self._quick and sum([len(job.text) for job in fresh]) <= INLINE_CHARACTERS:
-            fresh = answer_now(self.classifier, fresh)
         if fresh:
             self._batcher.submit(fresh)
-        return len(texts) - computed
+        return len(texts) - len(fresh)
 
     def _prediction(self, reply: Reply) -> Prediction:
         scores = reply.answer.scores

@@ -31,6 +31,20 @@ class Lookup:
 
     def total(self, found: NDArray[np.uint32]) -> NDArray[np.int32]:
         """The sum of the weights of `found` (different fingerprints), int32 [columns]."""
+        total: NDArray[np.int32] = np.add.reduce(self._weights.take(self._known(found)[0], axis=0), dtype=np.int32)
+        return total
+
+    def totals(self, found: NDArray[np.uint32], owner: NDArray[np.int64], texts: int) -> NDArray[np.int32]:
+        """The same for several texts at once, int32 [texts, columns]; `owner` says whose each one is, ascending."""
+        slots, known = self._known(found)
+        weights = self._weights.take(slots, axis=0)
+        sums = np.zeros((len(weights) + 1, weights.shape[1]), dtype=np.int32)
+        np.cumsum(weights, axis=0, dtype=np.int32, out=sums[1:])
+        totals: NDArray[np.int32] = np.diff(sums.take(owner[known].searchsorted(np.arange(texts + 1)), axis=0), axis=0)
+        return totals
+
+    def _known(self, found: NDArray[np.uint32]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """The slots of those that have a weight, and which of `found` they are."""
         slots = (found >> self._shift).astype(np.intp)
         here = self._fingerprints.take(slots)
         behind = (here < found).nonzero()[0]
@@ -38,5 +52,5 @@ class Lookup:
             slots[behind] += 1
             here[behind] = self._fingerprints.take(slots[behind])
             behind = behind[here[behind] < found[behind]]
-        total: NDArray[np.int32] = np.add.reduce(self._weights.take(slots[here == found], axis=0), dtype=np.int32)
-        return total
+        known = here == found
+        return slots[known], known

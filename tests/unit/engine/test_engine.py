@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 import pytest
 from tests.fakes.echo import EchoClassifier, number
@@ -15,7 +16,7 @@ from matinee.core.errors import (
     ShuttingDown,
     TextTooLong,
 )
-from matinee.core.prediction import Capacity
+from matinee.core.prediction import Capacity, Encoded, Overflow
 from matinee.engine import Admission, Engine, EngineLimits
 
 
@@ -225,6 +226,35 @@ def test_quick_classifiers_answer_on_the_spot_and_long_texts_go_to_a_thread() ->
         assert classifier.ran == {"unsure"}
 
     asyncio.run(main())
+
+
+def test_what_one_turn_brings_to_a_quick_classifier_is_encoded_together() -> None:
+    """Requests that start in the same turn of the event loop share the cost of one call, whatever their options."""
+
+    async def main() -> None:
+        classifier = Counting(Capacity(quick=True))
+        async with serving(classifier) as engine:
+            texts = [str(i) for i in range(5)]
+            answers = await asyncio.gather(*(engine.predict([text]) for text in texts))
+            await asyncio.gather(engine.predict(["a"]), engine.predict(["b"], overflow="truncate"))
+        assert [answer.scores["number"] for (answer,) in answers] == [number(text) for text in texts]
+        assert classifier.calls[0] == 5
+        assert sorted(classifier.calls[1:]) == [1, 1]
+
+    asyncio.run(main())
+
+
+class Counting(EchoClassifier):
+    """Notes how many texts each call of `encode` got."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        super().__init__(capacity)
+        self.calls: list[int] = []
+
+    def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
+        """As the echo."""
+        self.calls.append(len(texts))
+        return super().encode(texts, overflow)
 
 
 def test_events_tell_of_batches_and_requests() -> None:

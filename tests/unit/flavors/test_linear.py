@@ -13,7 +13,7 @@ from matinee.core.errors import ModelRejected
 from matinee.core.manifest import Manifest
 from matinee.core.reference import ModelRef
 from matinee.flavors import LoadOptions, load
-from matinee.flavors.linear_features import LinearModel, fingerprint, save_linear, split_words
+from matinee.flavors.linear_features import LinearModel, fingerprint, fingerprint_many, save_linear, split_words
 from matinee.flavors.linear_lookup import Lookup
 
 
@@ -93,3 +93,23 @@ def test_fingerprints_are_different_and_in_order(text: list[str], ngrams: int) -
     found = fingerprint(words, ngrams)
     assert found.tolist() == sorted(set(found.tolist()))
     assert len(found) == len(runs)
+
+
+WORDS = st.lists(st.sampled_from([b"a", b"b", b"c", b"a's", b"!"]), max_size=12)
+
+
+@given(st.lists(WORDS, max_size=6), st.integers(1, 4))
+def test_several_texts_together_have_the_fingerprints_of_each(texts: list[list[bytes]], ngrams: int) -> None:
+    """No run reaches from one text into the next; empty and equal texts keep their own."""
+    found, owner = fingerprint_many(texts, ngrams)
+    assert owner.tolist() == sorted(owner.tolist())
+    for place, words in enumerate(texts):
+        assert found[owner == place].tolist() == fingerprint(words, ngrams).tolist()
+
+
+def test_a_text_is_answered_alike_alone_and_together(tmp_path: Path) -> None:
+    """To the last bit, whoever else is asking."""
+    classifier = load(bundle(tmp_path))
+    texts = ["A wonderful film!", "", "awful, awful", "wonderful and awful", "neither"]
+    assert classifier.encode(texts) == [alone for text in texts for alone in classifier.encode([text])]
+    classifier.close()
