@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from time import monotonic
 from typing import cast
 
@@ -11,23 +10,12 @@ import numpy as np
 
 from matinee.core.errors import ClassifierFailed, MatineeError
 from matinee.core.events import BatchRun, Observe
-from matinee.core.prediction import Classifier, Encoded, FloatArray, ModelIdentity, Row
+from matinee.core.prediction import Classifier, Encoded, FloatArray, ModelIdentity
 from matinee.engine.jobs import Job, Reply
-from matinee.engine.packing import pack
+from matinee.engine.waiting import Piece, Waiting
 
 INLINE_CHARACTERS = 8_192  # of one request, which a quick classifier encodes on the event loop; more goes to a thread
 ENCODE_CHARACTERS = 65_536  # encoded at one go: some 20 ms, so that a long list does not hold up a single text
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """One row of a job's text: its own tokens, and how long it makes a batch."""
-
-    job: Job
-    index: int
-    row: Row
-    cost: int
-    length: int
 
 
 class Batcher:
@@ -52,7 +40,7 @@ class Batcher:
         self._clock = clock
         self._gathered: list[Job] = []
         self._arrived: list[Job] = []
-        self._waiting: list[Piece] = []
+        self._waiting = Waiting()
         self._encoding = False
         self._running = 0
         self._turn = 0
@@ -130,7 +118,7 @@ class Batcher:
         multiple = self._capacity.pad_to
         for index, row in enumerate(cast("Encoded", job.encoded).rows):
             cost = row.cost
-            self._waiting.append(Piece(job, index, row, cost, -(-cost // multiple) * multiple))
+            self._waiting.add(Piece(job, index, row, cost, -(-cost // multiple) * multiple))
 
     def _start_batches(self) -> None:
         while self._running < self._capacity.parallel_batches and (batch := self._next_batch()):
@@ -139,20 +127,9 @@ class Batcher:
             self._runner.submit(self.run_batch, batch)
 
     def _next_batch(self) -> list[Piece]:
-        """Take the piece whose turn it is and its neighbours in length; idle threads share what there is."""
         now = self._clock()
-        alive = {job for job in {piece.job for piece in self._waiting} if job.live(now)}
-        pieces = [piece for piece in self._waiting if piece.job in alive]
-        pieces.sort(key=lambda piece: piece.length)
-        self._waiting = pieces
-        if not pieces:
-            return []
-        first = min(range(len(pieces)), key=lambda index: pieces[index].job.turn)
-        lengths = [piece.length for piece in pieces]
-        share = -(-sum(lengths) // (self._capacity.parallel_batches - self._running))
-        chosen = pack(lengths, first, min(self._capacity.batch_tokens, share))
-        batch = pieces[chosen.start : chosen.stop]
-        del pieces[chosen.start : chosen.stop]
+        idle = self._capacity.parallel_batches - self._running
+        batch = self._waiting.take(now, self._capacity.batch_tokens, idle)
         for piece in batch:
             piece.job.started(now)
         return batch
