@@ -9,6 +9,7 @@ from pathlib import Path
 from subprocess import DEVNULL, Popen
 from time import monotonic
 
+from deploy.bounded import end
 from deploy.rehearsal import cloudrun, identity, image, orchestrators, registries, scheduler, workflows
 from deploy.rehearsal.stage import ROOT, Stage
 
@@ -50,8 +51,7 @@ def _registry(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        process.terminate()
-        process.wait()
+        end(process, "docker-registry")
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.rehearsal.containers import PodmanLauncher, ask
 from deploy.rehearsal.image import push_image
-from deploy.rehearsal.stage import GCLOUD_ALONE, ROOT, Skipped, Stage, expect, needs, tail
+from deploy.rehearsal.stage import GCLOUD_ALONE, ROOT, NotAsExpected, Skipped, Stage, expect, needs, tail
 from tests.fakes.cloud_run import CloudRun
 from tests.fakes.cloud_run_doors import serve
 
@@ -62,8 +62,7 @@ class CloudStage:
     def release(self, *arguments: str, python: str = sys.executable) -> tuple[int, str]:
         """Run it to its end."""
         process = self.start(*arguments, python=python)
-        output, _ = process.communicate(timeout=600)
-        return process.returncode, output
+        return process.returncode, finished(process, 600)
 
     def declare(self, **settings: str) -> None:
         """Write the declared configuration: the shipped one with a short watch, and these variables besides."""
@@ -109,6 +108,16 @@ def cloud_stage(stage: Stage) -> Iterator[CloudStage]:
         yield CloudStage(stage, cloud, control_port, front_port, folder / "cloudrun.toml")
 
 
+def finished(process: "subprocess.Popen[str]", seconds: float) -> str:
+    """What the release tool said; one that does not end is killed, and that is a fault."""
+    try:
+        return process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate(timeout=60)
+        raise NotAsExpected(f"the release tool did not end within {seconds:g} s, and was killed") from None
+
+
 def releases(stage: Stage) -> str:
     """All the acts below share one service, as releases do."""
     with cloud_stage(stage) as on:
@@ -138,7 +147,7 @@ def _second(on: CloudStage) -> str:
     process = on.start("deploy", "--image", on.stage.pushed)
     on.wait_for_canary()
     counted = on.callers(50)
-    output, _ = process.communicate(timeout=600)
+    output = finished(process, 600)
     expect(process.returncode == 0, f"exit code {process.returncode}: {tail(output, 6)}")
     expect(counted[old] == 45, f"of 50 callers {dict(counted)} during the canary")
     expect(on.shares() != {old: 100}, "the old revision still has all traffic")
@@ -198,7 +207,7 @@ def _terminated(on: CloudStage) -> str:
     process = on.start("deploy", "--image", on.stage.pushed)
     on.wait_for_canary()
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=300)
+    output = finished(process, 300)
     return _stays(on, old, process.returncode, output, "stopped by SIGTERM")
 
 

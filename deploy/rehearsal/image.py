@@ -97,7 +97,7 @@ def _terminate(container: Container, port: int) -> str:
     outcome: list[tuple[int, object]] = []
     texts = [_REVIEW * 5] * 200
     flight = threading.Thread(target=lambda: outcome.append(ask(port, "POST", "/predict", {"texts": texts})))
-    with socket.create_connection(("127.0.0.1", port)) as half:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as half:
         half.sendall(
             b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
         )
@@ -106,7 +106,8 @@ def _terminate(container: Container, port: int) -> str:
         began = time.monotonic()
         container.terminate()
         seconds = time.monotonic() - began
-    flight.join()
+    flight.join(60)
+    expect(outcome, "the request in flight had no answer after 60 s")
     code = container.exit_code()
     expect(code == 0, f"exit code {code} after SIGTERM: {container.logs()[-500:]}")
     expect(outcome[0][0] == 200, f"the request in flight was answered {outcome[0][0]}")

@@ -10,6 +10,7 @@ Asked = tuple[str, bytes]
 
 
 class _Handler(BaseHTTPRequestHandler):
+    timeout = 10  # of a caller who stalls: the next one waits for it, and so does the end
     asked: list[Asked]
     reply: Callable[[str, bytes], object]
 

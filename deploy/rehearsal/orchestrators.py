@@ -5,6 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from deploy.bounded import end
 from deploy.rehearsal.containers import ask, first_answer, free_port
 from deploy.rehearsal.stage import ROOT, NotAsExpected, Stage, expect, needs, tool
 
@@ -67,8 +68,7 @@ def compose(stage: Stage) -> str:
         expect(egg.stdout.strip(), "the easter egg is empty")
     finally:
         stage.run(program, "--profile", "*", "down", extra=extra, check=False)
-        service.terminate()
-        service.wait()
+        end(service, "podman system service")
     return f"up, ready, answering on port {port}, easter egg of {len(egg.stdout.splitlines())} lines, down"
 
 

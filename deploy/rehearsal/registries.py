@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+from deploy.bounded import end
 from deploy.rehearsal.cloudrun import CloudStage, cloud_stage
 from deploy.rehearsal.containers import free_port
 from deploy.rehearsal.image import push_image
@@ -86,8 +87,7 @@ def _mlflow_server(folder: Path) -> Iterator[str]:
         _wait(f"{address}/health", server)
         yield address
     finally:
-        server.terminate()
-        server.wait()
+        end(server, "mlflow server")
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]") -> None:

@@ -8,7 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy import bounded
+
 ROOT = Path(__file__).parents[2]
+
+BUILD_SECONDS = 900  # of the largest image, on a busy machine with two cores
 
 # Gcloud keeps to what it is asked for, and asks nobody.
 GCLOUD_ALONE = {
@@ -59,10 +63,8 @@ class Stage:
     def run(
         self, *command: str, extra: Mapping[str, str] | None = None, check: bool = True, cwd: Path = ROOT
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program; a failure shows the end of what it said."""
-        done = subprocess.run(
-            command, cwd=cwd, env=self.environment(extra), capture_output=True, text=True, check=False
-        )
+        """Run a program; a failure shows the end of what it said. None takes longer than a build from nothing."""
+        done = bounded.run(command, BUILD_SECONDS, cwd=cwd, env=self.environment(extra))
         if check and done.returncode:
             raise NotAsExpected(f"{' '.join(command)[:200]} ended with {done.returncode}: {done.stderr[-1500:]}")
         return done
@@ -81,7 +83,7 @@ class Stage:
             outcome, text = "proved", play(self)
         except Skipped as skipped:
             outcome, text = "SKIPPED", str(skipped)
-        except (NotAsExpected, OSError, subprocess.SubprocessError) as fault:
+        except (NotAsExpected, bounded.Overdue, OSError, subprocess.SubprocessError) as fault:
             outcome, text = "FAILED", " ".join(str(fault).split())
         seconds = time.monotonic() - started
         self.rows.append((name, outcome, seconds, text))

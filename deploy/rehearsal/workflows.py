@@ -3,13 +3,14 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+from deploy import bounded
 from deploy.rehearsal.cloudrun import cloud_stage
 from deploy.rehearsal.stage import ROOT, Stage, expect, tail, tool
 
+_ACT_SECONDS = 1200
 _STUBS = Path(__file__).parent / "stubs"
 _VARIABLES = {
     "REGISTRY": "127.0.0.1:15000",
@@ -66,7 +67,7 @@ def _act(
         command += ["--var", f"{name}={value}"]
     own = {**os.environ, "XDG_CACHE_HOME": str(stage.folder / "act-cache")}
     own.pop("http_proxy", None)
-    done = subprocess.run(["timeout", "1200", *command], cwd=ROOT, env=own, capture_output=True, text=True, check=False)
+    done = bounded.run(command, _ACT_SECONDS, cwd=ROOT, env=own)
     (stage.folder / f"act-{event}.log").write_text(done.stdout + done.stderr)
     expect(done.returncode == 0, f"act {event} ended with {done.returncode}: {tail(done.stdout + done.stderr, 15)}")
     return done.stdout

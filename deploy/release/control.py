@@ -1,13 +1,13 @@
 """The control plane of Cloud Run, through gcloud: three reads, one write of the whole service, one delete."""
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from deploy.bounded import Overdue, run
 from deploy.release.document import Document, Live
 from deploy.release.errors import ControlFailed
 
@@ -52,11 +52,13 @@ Runner = Callable[[Sequence[str]], str]
 def run_gcloud(arguments: Sequence[str]) -> str:
     """Run gcloud and give back what it printed; raises `ControlFailed` with the end of what it complained about."""
     try:
-        done = subprocess.run(["gcloud", *arguments], capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = run(["gcloud", *arguments], _SECONDS)
     except FileNotFoundError:
         raise ControlFailed("gcloud is not installed: https://cloud.google.com/sdk/docs/install") from None
-    except subprocess.TimeoutExpired:
-        raise ControlFailed(f"gcloud {' '.join(arguments[:3])} did not end within {_SECONDS:.0f} s") from None
+    except OSError as error:
+        raise ControlFailed(f"gcloud cannot be started: {error.strerror}") from None
+    except Overdue:
+        raise ControlFailed(f"gcloud {' '.join(arguments[:3])} did not end within {_SECONDS:g} s") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise ControlFailed(f"gcloud {' '.join(arguments[:3])}: {' '.join(lines[-6:])[-_MESSAGE:]}")
