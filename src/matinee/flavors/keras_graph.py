@@ -36,7 +36,9 @@ def export(source: Path, into: Path) -> None:
             source = Path(folder) / "rest.keras"
             archive.write_rest(source)
         try:
-            _load(source).export(str(into / GRAPH_NAME), format="openvino", verbose=False)
+            model = _load(source)
+            _require_one_each(model)
+            model.export(str(into / GRAPH_NAME), format="openvino", verbose=False)
         except ModuleNotFoundError as error:
             raise MissingExtra("a Keras model", "keras") from error
         except _FAILURES as error:
@@ -52,6 +54,14 @@ def _load(path: Path) -> Any:
     import keras
 
     return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _require_one_each(model: Any) -> None:
+    """Raises `ModelRejected` for a model whose layers are known and which takes or gives several things."""
+    inputs, outputs = (len(getattr(model, side, None) or [0]) for side in ("inputs", "outputs"))
+    if (inputs, outputs) != (1, 1):
+        shown = " and ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in ((inputs, "input"), (outputs, "output")))
+        raise ModelRejected([f"the Keras model has {shown}; it must have one of each"])
 
 
 def _read_saved_model(folder: Path) -> Any:

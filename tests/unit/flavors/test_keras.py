@@ -11,6 +11,7 @@ from tests.unit.flavors.bundles import FIXTURES, answers, verified
 from matinee.core.errors import ModelRejected, TextTooLong
 from matinee.core.prediction import Classifier
 from matinee.flavors import LoadOptions, load
+from matinee.flavors.keras_graph import export
 from matinee.verify import Policy
 
 KERAS = FIXTURES / "keras"
@@ -94,6 +95,17 @@ def test_labels_are_asked_for_when_the_model_does_not_say_them() -> None:
     """Three outputs without names."""
     with pytest.raises(ModelRejected, match="LABELS"):
         load(verified(KERAS / "counted"), OPTIONS)
+
+
+def test_a_model_with_two_inputs_is_refused_for_that(tmp_path: Path) -> None:
+    """No other backend would help."""
+    import keras
+
+    ends = [keras.Input((4,)), keras.Input((4,))]
+    model = keras.Model(ends, keras.layers.Dense(1)(keras.layers.Add()(ends)))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ModelRejected, match=r"2 inputs and 1 output; it must have one of each$"):
+        export(tmp_path / "model.keras", tmp_path)
 
 
 def test_a_model_on_numbers_needs_its_tokenizer(tmp_path: Path) -> None:
