@@ -14,6 +14,7 @@ from deploy.release.errors import ReleaseError
 from deploy.release.model import resolve
 from deploy.release.refresh import Refresh, model_for_deploy
 from deploy.release.report import Report
+from deploy.release.signals import interruptible
 from deploy.release.steps import Release
 
 
@@ -96,7 +97,9 @@ def main(argv: list[str]) -> int:
     try:
         commands = Commands(arguments, report)
         run: Callable[[], str] = getattr(commands, arguments.command)
-        report.close(run())
+        with interruptible():
+            outcome = run()
+        report.close(outcome)
     except ReleaseError as error:
         report.close(f"Failed: {error}")
         sys.stderr.write(f"Error: {error}\n")
