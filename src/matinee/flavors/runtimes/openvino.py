@@ -8,6 +8,8 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+import openvino
+from numpy.typing import NDArray
 
 from matinee.core.errors import ModelRejected
 from matinee.core.prediction import FloatArray
@@ -23,7 +25,10 @@ _GROUP = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
 # Kernels made for one shape of batch are kept for the next like it. OpenVINO keeps 5,000, which takes 20 MB more; with
 # 32 a seventh of the throughput is lost.
 _SHAPES = "100"
-_DIGEST_BYTES, _GROUP_BYTES = 32, 8  # what stands before the blob in a file of a compiled graph
+# Before the blob in a file of a compiled graph: SHA-256 of the rest, and the size of the groups; together a cache line.
+_DIGEST_BYTES, _HEAD_BYTES = 32, 64
+
+Content = NDArray[np.uint8]
 
 
 class OpenVinoSession:
@@ -33,7 +38,8 @@ class OpenVinoSession:
     would leave the other thread idle, and take twice as long.
     """
 
-    def __init__(self, compiled: Any, streams: int, wide: Any = None) -> None:
+    def __init__(self, compiled: Any, streams: int, wide: Any = None, weights: Any = None) -> None:
+        self._weights = weights  # what the graphs read and do not hold
         self._names = {name for port in compiled.inputs for name in port.get_names()}
         self._streams = streams
         self._wide: Any = wide.create_infer_request() if wide is not None else None
@@ -62,36 +68,51 @@ class OpenVinoSession:
 
 
 def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:
-    """Compile, or take what an earlier start compiled; raises `ModelRejected`."""
+    """Compile, or take what an earlier start compiled; raises `ModelRejected`.
+
+    What was compiled is mapped from its file, so that both copies of the graph share the weights.
+    """
     core = openvino_core()
     config = {
-        "NUM_STREAMS": str(plan.streams),
         "INFERENCE_NUM_THREADS": str(plan.threads),
         "INFERENCE_PRECISION_HINT": "f32" if plan.precision == "f32" else _half(core),
         # Threads stay where the scheduler puts them: pinned ones of two processes would share one core.
         "ENABLE_CPU_PINNING": "NO",
         "CPU_RUNTIME_CACHE_CAPACITY": _SHAPES,
     }
-    many = _compiled(core, graph, plan, config, compiled)
-    wide = _compiled(core, graph, plan, config | {"NUM_STREAMS": "1"}, compiled) if plan.streams > 1 else None
-    return OpenVinoSession(many, plan.streams, wide)
-
-
-def _compiled(core: Any, graph: Path, plan: Plan, config: dict[str, str], kept: Path | None) -> Any:
-    if kept is not None and (model := _import(core, kept, config)) is not None:
-        return model
+    streams = [plan.streams] if plan.streams == 1 else [plan.streams, 1]
+    configs = [config | {"NUM_STREAMS": str(each)} for each in streams]
+    if (content := _kept(compiled)) is not None:
+        with suppress(RuntimeError):  # of another build of OpenVINO
+            return _session(core, content, configs, plan)
     try:
-        model = core.read_model(graph)
-        require_inputs(graph, {port.get_any_name() for port in model.inputs})
-        group = _group(model) if plan.precision == "int8" else 0
-        result = core.compile_model(model, "CPU", config | {_GROUP: str(group)})
+        content = _compile(core, graph, plan, configs[0])
+        if compiled is not None:
+            with suppress(OSError):  # a cache that cannot be written only costs time
+                keep(compiled, content.tobytes())
+        mapped = _kept(compiled)
+        return _session(core, content if mapped is None else mapped, configs, plan)
     except RuntimeError as error:
-        raise ModelRejected([f"{graph.name} cannot be run by OpenVINO: {str(error).splitlines()[-1]}"]) from None
-    if kept is not None:
-        head, blob = group.to_bytes(_GROUP_BYTES, "little"), result.export_model().getvalue()
-        with suppress(OSError):  # a cache that cannot be written only costs time
-            keep(kept, _digest(head, blob) + head + blob)
-    return result
+        reason = str(error).strip().rpartition("\n")[2]
+        raise ModelRejected([f"{graph.name} cannot be run by OpenVINO: {reason}"]) from None
+
+
+def _session(core: Any, content: Content, configs: list[dict[str, str]], plan: Plan) -> Session:
+    """From what was compiled to a session; raises `RuntimeError`."""
+    group = {_GROUP: str(int.from_bytes(content[_DIGEST_BYTES:_HEAD_BYTES].tobytes(), "little"))}
+    blob = openvino.Tensor(content[_HEAD_BYTES:], shared_memory=True)
+    many, *wide = (core.import_model(blob, "CPU", config | group) for config in configs)
+    return OpenVinoSession(many, plan.streams, next(iter(wide), None), weights=content)
+
+
+def _compile(core: Any, graph: Path, plan: Plan, config: dict[str, str]) -> Content:
+    """Digest, size of the groups, and what OpenVINO compiled, uint8 [bytes]; raises `RuntimeError`."""
+    model = core.read_model(graph)
+    require_inputs(graph, {port.get_any_name() for port in model.inputs})
+    group = _group(model) if plan.precision == "int8" else 0
+    blob = core.compile_model(model, "CPU", config | {_GROUP: str(group)}).export_model().getvalue()
+    content = group.to_bytes(_HEAD_BYTES - _DIGEST_BYTES, "little") + blob
+    return np.frombuffer(bytearray(hashlib.sha256(content).digest() + content), dtype=np.uint8)
 
 
 def _half(core: Any) -> str:
@@ -108,22 +129,11 @@ def _group(model: Any) -> int:
     return math.gcd(_LARGEST_GROUP, *sizes)
 
 
-def _import(core: Any, path: Path, config: dict[str, str]) -> Any:
-    """What an earlier start compiled, or None when it is absent, damaged or of another build of OpenVINO."""
+def _kept(path: Path | None) -> Content | None:
+    """What an earlier start compiled, mapped; None when it is absent or damaged."""
     try:
-        with path.open("rb") as file:
-            digest, group, blob = file.read(_DIGEST_BYTES), file.read(_GROUP_BYTES), file.read()
-    except (FileNotFoundError, NotADirectoryError):
+        content = np.memmap(path, dtype=np.uint8, mode="c") if path is not None else np.empty(0, np.uint8)
+    except (OSError, ValueError):  # ValueError: an empty file
         return None
-    if _digest(group, blob) != digest:
-        return None
-    try:
-        return core.import_model(blob, "CPU", config | {_GROUP: str(int.from_bytes(group, "little"))})
-    except RuntimeError:
-        return None
-
-
-def _digest(group: bytes, blob: bytes) -> bytes:
-    digest = hashlib.sha256(group)
-    digest.update(blob)
-    return digest.digest()
+    whole = hashlib.sha256(content[_DIGEST_BYTES:].data).digest() == content[:_DIGEST_BYTES].tobytes()
+    return content if whole else None

@@ -32,6 +32,16 @@ def test_a_kept_graph_answers_the_same(tmp_path: Path, precision: str) -> None:
     second.close()
 
 
+def test_what_one_stream_compiled_serves_several(tmp_path: Path) -> None:
+    """A version's trial compiles, and the server takes it over with streams of its own."""
+    kept = tmp_path / "kept.bin"
+    trial = open_session(GRAPH, Plan("openvino", "int8", 1, 1, 64), kept)
+    server = open_session(tmp_path / "gone.onnx", Plan("openvino", "int8", 2, 2, 64), kept)
+    with ThreadPoolExecutor(2) as pool:
+        for answer in pool.map(server.run, [IDS] * 8, [MASK] * 8):
+            np.testing.assert_allclose(answer, trial.run(IDS, MASK), atol=1e-5)
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
 def test_a_damaged_one_is_compiled_again(tmp_path: Path, damage: str) -> None:
     """Whatever happened to the file, the answers are right and the file is whole afterwards."""
