@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
 
 import pytest
 from tests.fakes.echo import EchoClassifier, number
@@ -16,7 +15,7 @@ from matinee.core.errors import (
     ShuttingDown,
     TextTooLong,
 )
-from matinee.core.prediction import Capacity, Encoded, Overflow
+from matinee.core.prediction import Capacity
 from matinee.engine import Admission, Engine, EngineLimits
 
 
@@ -207,54 +206,6 @@ def test_closing_answers_what_is_inside_and_takes_nothing_new() -> None:
             assert classifier.closed
 
     asyncio.run(main())
-
-
-def test_quick_classifiers_answer_on_the_spot_and_long_texts_go_to_a_thread() -> None:
-    """No hand-over for a short text; a long one does not hold up the event loop. Unsure ones run like others."""
-
-    async def main() -> None:
-        classifier = EchoClassifier(Capacity(quick=True))
-        async with serving(classifier) as engine:
-            (short,) = await engine.predict(["short"])
-            assert classifier.encoding_threads == {"MainThread"}
-            await engine.predict(["x" * 20_000])
-            assert classifier.encoding_threads == {"MainThread", "matinee-encode_0"}
-            assert not classifier.batches
-            (unsure,) = await engine.predict(["unsure"])
-        assert short.stages == ("quick",)
-        assert unsure.scores["number"] == number("unsure")
-        assert classifier.ran == {"unsure"}
-
-    asyncio.run(main())
-
-
-def test_what_one_turn_brings_to_a_quick_classifier_is_encoded_together() -> None:
-    """Requests that start in the same turn of the event loop share the cost of one call, whatever their options."""
-
-    async def main() -> None:
-        classifier = Counting(Capacity(quick=True))
-        async with serving(classifier) as engine:
-            texts = [str(i) for i in range(5)]
-            answers = await asyncio.gather(*(engine.predict([text]) for text in texts))
-            await asyncio.gather(engine.predict(["a"]), engine.predict(["b"], overflow="truncate"))
-        assert [answer.scores["number"] for (answer,) in answers] == [number(text) for text in texts]
-        assert classifier.calls[0] == 5
-        assert sorted(classifier.calls[1:]) == [1, 1]
-
-    asyncio.run(main())
-
-
-class Counting(EchoClassifier):
-    """Notes how many texts each call of `encode` got."""
-
-    def __init__(self, capacity: Capacity) -> None:
-        super().__init__(capacity)
-        self.calls: list[int] = []
-
-    def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
-        """As the echo."""
-        self.calls.append(len(texts))
-        return super().encode(texts, overflow)
 
 
 def test_events_tell_of_batches_and_requests() -> None:
