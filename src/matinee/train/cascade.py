@@ -1,11 +1,13 @@
 """Fit a cascade of two bundles on held-out films: when the quick one answers alone, and how to add the two.
 
 A threshold on the quick model's calibrated confidence is wanted that costs no accuracy: the highest share of texts that
-it may answer alone while the pair is right on as many held-out reviews as with both models everywhere.
+it may answer alone before the pair is measurably less often right on held-out reviews than with both models everywhere.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,25 @@ often than either, and most reviews never need the transformer."""
 
 @dataclass(frozen=True)
 class Point:
-    """What a threshold gives on held-out films: share answered by the quick model alone, accuracy, log loss."""
+    """What a threshold gives on held-out films: share answered by the quick model alone, accuracy, log loss.
+
+    `lost` and `won` are the reviews that only fusing everywhere, or only this threshold, is right on.
+    """
 
     threshold: float
     share: float
     accuracy: float
     log_loss: float
+    lost: int
+    won: int
+
+    @property
+    def costs_accuracy(self) -> bool:
+        """Whether more is lost than one standard error of the difference.
+
+        That is the square root of lost + won, as in McNemar's test (Psychometrika 12, 1947).
+        """
+        return self.lost - self.won > math.sqrt(self.lost + self.won)
 
 
 @dataclass(frozen=True)
@@ -137,22 +152,33 @@ def trade_off(quick: Array, fused: Array, labels: NDArray[np.int64]) -> list[Poi
     """
     points = []
     confidence = np.exp(quick).max(axis=1)
+    everywhere = fused.argmax(axis=1) == labels
     for threshold in (0.0, *_THRESHOLDS, 1.01):
         alone = confidence >= threshold
         logits = np.where(alone[:, None], quick, fused)
-        right = float((logits.argmax(axis=1) == labels).mean())
-        points.append(Point(threshold, float(alone.mean()), right, log_loss(logits, labels)))
+        right = logits.argmax(axis=1) == labels
+        points.append(
+            Point(
+                threshold=threshold,
+                share=float(alone.mean()),
+                accuracy=float(right.mean()),
+                log_loss=log_loss(logits, labels),
+                lost=int((everywhere & ~right).sum()),
+                won=int((right & ~everywhere).sum()),
+            )
+        )
     return points
 
 
 def choose(points: Sequence[Point]) -> Point:
-    """The largest share that the quick model may answer while accuracy is not below fusing everywhere.
+    """The last threshold, from the strictest one down, before accuracy begins to be lost.
 
-    Threshold 0, the quick model alone, is there to compare with: on few texts it may come out best by luck.
+    Losses within one standard error are no reason to ask the slow model (the one-standard-error rule of Breiman and
+    others, Classification and Regression Trees, 1984, 3.4.3). Below the first threshold that loses more, a better one
+    would be luck; threshold 0, the quick model alone, is there to compare with.
     """
-    everywhere = max(points, key=lambda point: point.threshold)
-    good = (point for point in points if point.threshold > 0 and point.accuracy >= everywhere.accuracy)
-    return max(good, key=lambda point: point.share)
+    strictest_first = sorted(points, key=lambda point: point.threshold, reverse=True)
+    return list(takewhile(lambda point: point.threshold > 0 and not point.costs_accuracy, strictest_first))[-1]
 
 
 def trade_off_table(points: Sequence[Point], chosen: float) -> str:
@@ -162,11 +188,12 @@ def trade_off_table(points: Sequence[Point], chosen: float) -> str:
             f"{point.threshold:g}" + (" (chosen)" if point.threshold == chosen else ""),
             f"{point.share:.1%}",
             f"{point.accuracy:.2%}",
+            f"{point.lost} / {point.won}",
             f"{point.log_loss:.4f}",
         )
         for point in points
     ]
-    return table(("threshold", "answered by the quick model alone", "accuracy", "log loss"), rows)
+    return table(("threshold", "answered by the quick model alone", "accuracy", "lost / won", "log loss"), rows)
 
 
 def _rounded(fusion: Fusion) -> Fusion:

@@ -58,7 +58,22 @@ def test_the_ends_of_the_trade_off_are_the_members() -> None:
     assert (points[-1].share, points[-1].accuracy) == (0.0, 1.0)
 
 
-def test_the_largest_share_without_loss_is_chosen() -> None:
-    """A larger share that costs accuracy is not taken, nor a smaller one that gains nothing needed."""
-    points = [Point(0.0, 1.0, 0.91, 0), Point(0.9, 0.7, 0.94, 0), Point(0.95, 0.5, 0.95, 0), Point(1.01, 0.0, 0.94, 0)]
-    assert choose(points).threshold == 0.9
+def test_what_is_lost_and_won_is_counted_against_fusing_everywhere() -> None:
+    """One review that only the fused pair is right on, one that only the quick model is right on."""
+    quick = np.log(np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]))
+    fused = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    alone = trade_off(quick, fused, np.array([1, 0, 0]))[0]
+    assert (alone.lost, alone.won) == (1, 1)
+
+
+def point(threshold: float, lost: int, won: int) -> Point:
+    """A threshold that loses and wins so many reviews."""
+    return Point(threshold, share=1 - threshold, accuracy=0.9, log_loss=0.2, lost=lost, won=won)
+
+
+def test_the_largest_share_before_accuracy_is_lost_is_chosen() -> None:
+    """One standard error is forgiven; what comes after a loss is luck; the quick model alone is never chosen."""
+    strict = [point(0.95, 0, 0), point(1.01, 0, 0)]
+    assert choose([point(0.0, 0, 5), point(0.8, 4, 2), point(0.85, 2, 0), point(0.9, 1, 0), *strict]).threshold == 0.9
+    assert choose([point(0.0, 0, 5), point(0.9, 9, 4), *strict]).threshold == 0.95
+    assert choose([point(0.0, 0, 0), point(0.7, 0, 0), *strict]).threshold == 0.7
