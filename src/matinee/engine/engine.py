@@ -8,6 +8,7 @@ from os import urandom
 from time import monotonic
 from typing import cast
 
+from matinee.core import background
 from matinee.core.errors import DeadlineExceeded, InvalidRequest
 from matinee.core.events import Observe, Predicted
 from matinee.core.prediction import Classifier, ModelIdentity, Overflow, Prediction
@@ -61,8 +62,8 @@ class Engine:
         if self._presence.closing:
             return
         await self._presence.close()
-        await asyncio.to_thread(self._batcher.close)
-        await asyncio.to_thread(self.classifier.close)
+        await background.run(self._batcher.close)
+        await background.run(self.classifier.close)
 
     async def predict(
         self,

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 
 import pytest
 from tests.fakes.echo import EchoClassifier, number
@@ -261,3 +262,22 @@ def test_an_engine_that_was_never_started_can_be_closed() -> None:
         assert classifier.closed
 
     asyncio.run(main())
+
+
+class Closing(EchoClassifier):
+    """Notes the thread that closes it."""
+
+    def close(self) -> None:
+        """As the echo."""
+        self.closed_in = threading.current_thread()
+        super().close()
+
+
+def test_a_model_that_hangs_while_it_is_closed_does_not_hold_up_the_exit() -> None:
+    """It is closed in a thread that the interpreter does not wait for."""
+
+    async def main() -> Closing:
+        async with serving(classifier := Closing()):
+            return classifier
+
+    assert asyncio.run(main()).closed_in.daemon
