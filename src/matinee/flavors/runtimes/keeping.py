@@ -8,7 +8,7 @@ from pathlib import Path
 _KEPT = 16  # files in a folder; one of a transformer weighs some 25 MB
 
 
-def keep(path: Path, content: bytes) -> None:
+def keep(path: Path, content: bytes | memoryview) -> None:
     """Write the file whole or not at all, and forget the oldest ones beside it; raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial, ExitStack() as undo:

@@ -90,9 +90,11 @@ def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:
         content = _compile(core, graph, plan, configs[0])
         if compiled is not None:
             with suppress(OSError):  # a cache that cannot be written only costs time
-                keep(compiled, content.tobytes())
-        mapped = _kept(compiled)
-        return _session(core, content if mapped is None else mapped, configs, plan)
+                keep(compiled, content.data)
+        if (mapped := _kept(compiled)) is not None:
+            content = mapped
+        _give_back()
+        return _session(core, content, configs, plan)
     except RuntimeError as error:
         reason = str(error).strip().rpartition("\n")[2]
         raise ModelRejected([f"{graph.name} cannot be run by OpenVINO: {reason}"]) from None
@@ -112,11 +114,14 @@ def _compile(core: Any, graph: Path, plan: Plan, config: dict[str, str]) -> Cont
     require_inputs(graph, {port.get_any_name() for port in model.inputs})
     group = _group(model) if plan.precision == "int8" else 0
     blob = core.compile_model(model, "CPU", config | {_GROUP: str(group)}).export_model().getvalue()
-    del model
-    with suppress(AttributeError, TypeError):  # glibc alone has it
-        ctypes.CDLL(None).malloc_trim(0)  # what compiling needed besides: 37 MB, which nothing will need again
     content = group.to_bytes(_HEAD_BYTES - _DIGEST_BYTES, "little") + blob
     return np.frombuffer(bytearray(hashlib.sha256(content).digest() + content), dtype=np.uint8)
+
+
+def _give_back() -> None:
+    """Return what compiling needed besides to the system, some 40 MB, which nothing will need again."""
+    with suppress(AttributeError, TypeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _half(core: Any) -> str:
