@@ -62,7 +62,8 @@ class CloudStage:
     def release(self, *arguments: str, python: str = sys.executable) -> tuple[int, str]:
         """Run it to its end."""
         process = self.start(*arguments, python=python)
-        return process.returncode, finished(process, 600)
+        output = finished(process, 600)
+        return process.returncode, output
 
     def declare(self, **settings: str) -> None:
         """Write the declared configuration: the shipped one with a short watch, and these variables besides."""
