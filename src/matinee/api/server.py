@@ -91,8 +91,11 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second, as long as the event loop is alive."""
         self._beat()
+        if self._lifecycle.failure is not None:
+            self._leave_at_last()
+            return True
         stopping = self._lifecycle.draining and time.monotonic() >= self._exit_at
-        return await super().on_tick(counter) or stopping or self._lifecycle.failure is not None
+        return await super().on_tick(counter) or stopping
 
 
 def _copies(sock: socket.socket) -> list[socket.socket]:
