@@ -140,8 +140,10 @@ def _group(model: Any) -> int:
 
 def _kept(path: Path | None) -> Content | None:
     """What an earlier start compiled, mapped; None when it is absent or damaged."""
+    if path is None:
+        return None
     try:
-        content = np.memmap(path, dtype=np.uint8, mode="c") if path is not None else np.empty(0, np.uint8)
+        content = np.memmap(path, dtype=np.uint8, mode="c")
     except (OSError, ValueError):  # ValueError: an empty file
         return None
     whole = hashlib.sha256(content[_DIGEST_BYTES:].data).digest() == content[:_DIGEST_BYTES].tobytes()

@@ -37,14 +37,14 @@ def keep_plan(digest: str, plan: Plan, cache_dir: Path) -> Path:
 
 
 def compiled_path(digest: str, plan: Plan, cache_dir: Path | None) -> Path | None:
-    """Where what the runtime compiled for these weights, this precision and this kind of CPU is kept.
+    """Where what this runtime compiled for these weights, this precision, device and kind of CPU is kept.
 
     The same file serves any number of streams and threads: a version's trial compiles it, the server takes it over.
     """
     if cache_dir is None:
         return None
     build = version(plan.runtime) if plan.runtime in _PACKAGES else ""
-    key = "\n".join((digest, build, cpu.fingerprint(), plan.precision))
+    key = "\n".join((digest, plan.runtime, build, plan.device, cpu.fingerprint(), plan.precision))
     return cache_dir / "compiled" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.bin"
 
 

@@ -51,10 +51,12 @@ def test_a_plan_for_a_runtime_that_is_gone_is_ignored(tmp_path: Path) -> None:
 
 
 def test_compiled_graphs_differ_by_weights_and_precision(tmp_path: Path) -> None:
-    """A file is never taken for another's; however many streams there are, it is the same."""
-    plans = [TUNED, replace(TUNED, streams=1), replace(TUNED, precision="bf16")]
+    """A file is never taken for another's, nor another runtime's; however many streams there are, it is the same."""
+    one, another = replace(TUNED, runtime="one"), replace(TUNED, runtime="another")
+    plans = [TUNED, replace(TUNED, streams=1), replace(TUNED, precision="bf16"), replace(TUNED, device="cuda")]
+    plans += [one, another]
     paths = {compiled_path(digest, plan, tmp_path) for plan in plans for digest in (DIGEST, "sha256:others")}
-    assert len(paths) == 4
+    assert len(paths) == 10
     assert compiled_path(DIGEST, TUNED, None) is None
 
 
