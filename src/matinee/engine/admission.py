@@ -8,7 +8,8 @@ from time import monotonic
 from matinee.core.errors import Overloaded, TooManyTexts
 
 _LONGEST_RETRY_AFTER = 30  # seconds; a client that waits longer has better things to ask
-_SPEED_WEIGHT = 0.05  # of the newest answer in the running mean
+_SPEED_WEIGHT = 0.01  # of the newest answer in the running mean: texts differ by ten times in length
+_MARGIN = 0.8  # of a deadline that the wait may be expected to take: the mean is off by some 5 %, at first by more
 _ENOUGH = 20  # intervals that a speed must rest on before anything is refused because of it
 _SINGLES_SHARE = 64  # one place in so many is for single texts
 
@@ -34,14 +35,14 @@ class Admission:
     def hold(self, texts: int, timeout: float = math.inf) -> Iterator[None]:
         """Hold room for `texts` texts while they are answered.
 
-        Raises `Overloaded` when there is none, or when the texts in front will take longer than `timeout` seconds;
-        `TooManyTexts` when there never will be.
+        Raises `Overloaded` when there is none, or when the texts in front will take too long for `timeout` seconds:
+        better refused now than given up after all this time. `TooManyTexts` when there never will be room.
         """
         if texts > self.capacity:
             raise TooManyTexts("texts", f"at most {self.capacity} texts fit into the queue")
         kept_for_singles = max(self.capacity // _SINGLES_SHARE, 1) if texts > 1 and self.held else 0
         wait = self.held * self._seconds_per_text
-        too_late = wait > timeout and self._intervals >= _ENOUGH
+        too_late = wait > _MARGIN * timeout and self._intervals >= _ENOUGH
         if self.held + texts > self.capacity - kept_for_singles or too_late:
             raise Overloaded("the queue is full, try again later", self._retry_after(wait))
         self.held += texts

@@ -1,5 +1,9 @@
 """The bound on what waits and runs."""
 
+from collections import deque
+from contextlib import ExitStack
+
+import numpy as np
 import pytest
 
 from matinee.core.errors import Overloaded, TooManyTexts
@@ -96,3 +100,26 @@ def test_idle_time_and_slow_callers_are_not_taken_for_slowness() -> None:
     with admission.hold(4), admission.hold(1), pytest.raises(Overloaded) as refused, admission.hold(1):
         pass
     assert refused.value.retry_after == 3
+
+
+def test_what_is_let_in_under_overload_is_answered_in_time() -> None:
+    """Ten times as many texts come as can be answered, of very different lengths; none waits past its deadline."""
+    clock, lengths, deadline = Clock(), np.random.default_rng(7), 10.0
+    admission, inside, late, refused = Admission(2048, clock), deque[tuple[float, ExitStack]](), 0, 0
+    for _ in range(4000):
+        for _ in range(10):
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(admission.hold(1, deadline))
+                except Overloaded:
+                    refused += 1
+                else:
+                    inside.append((clock.now, stack.pop_all()))
+        clock.now += lengths.lognormal(-4.5, 0.8)  # seconds: a mean of 15 ms, one in ten takes 31 and more
+        came, place = inside.popleft()
+        late += clock.now - came > deadline
+        admission.answered(1)
+        place.close()
+    assert late == 0
+    assert refused > 30_000
+    assert len(inside) > 400  # and yet most of the deadline is used
