@@ -9,7 +9,7 @@ from matinee.core.errors import Overloaded, TooManyTexts
 
 _LONGEST_RETRY_AFTER = 30  # seconds; a client that waits longer has better things to ask
 _SPEED_WEIGHT = 0.01  # of the newest answer in the running mean: texts differ by ten times in length
-_MARGIN = 0.8  # of a deadline that the wait may be expected to take: the mean is off by some 5 %, at first by more
+_MARGIN = 0.75  # of a deadline that the wait may be expected to take: the mean is off by some 7 %, at first by more
 _ENOUGH = 20  # intervals that a speed must rest on before anything is refused because of it
 _SINGLES_SHARE = 64  # one place in so many is for single texts
 
