@@ -78,7 +78,7 @@ def test_retry_after_and_early_refusal_come_from_the_speed() -> None:
         with pytest.raises(Overloaded) as refused, admission.hold(1, timeout=5.0):
             pass
         assert refused.value.retry_after == 8
-        with admission.hold(1, timeout=10.0):
+        with admission.hold(1, timeout=11.0):
             assert admission.held == 5
 
 
