@@ -46,7 +46,7 @@ class ClientProcess:
             env={**_QUIET, **os.environ, "TMPDIR": str(workspace)},
             start_new_session=True,  # so that helpers which the client starts end with it
         )
-        self._send({"source": source, "options": _plain(options)})
+        self._send({"source": source, "options": _plain(options), "workspace": str(workspace)})
 
     @property
     def is_usable(self) -> bool:

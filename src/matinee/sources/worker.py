@@ -8,7 +8,6 @@ import os
 import queue
 import shutil
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import IO, Any
@@ -26,9 +25,10 @@ _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 def main() -> None:
     """Read the source's name and options, then requests, from standard input; answer on standard output."""
     replies = _private_output()
+    setup = json.loads(sys.stdin.buffer.readline())
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, lines), daemon=True).start()
-    setup = json.loads(lines.get())
+    listening = (sys.stdin.buffer, lines, Path(setup["workspace"]))
+    threading.Thread(target=_listen, args=listening, daemon=True).start()
     secrets = _secrets(setup["options"])
     try:
         source = SOURCES.get(setup["source"])(SourceOptions(**setup["options"]))
@@ -51,11 +51,14 @@ def _private_output() -> IO[str]:
     return private
 
 
-def _listen(requests: IO[bytes], lines: "queue.SimpleQueue[bytes]") -> None:
-    """Hand lines on; at the end of them our parent is gone, and everything that we started goes with us."""
+def _listen(requests: IO[bytes], lines: "queue.SimpleQueue[bytes]", workspace: Path) -> None:
+    """Hand lines on; at the end of them our parent is gone, and everything that we started goes with us.
+
+    Not `tempfile.gettempdir()`: where our own folder is gone or full, that is everybody's.
+    """
     for line in requests:
         lines.put(line)
-    shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+    shutil.rmtree(workspace, ignore_errors=True)
     end(os.getpid())
 
 

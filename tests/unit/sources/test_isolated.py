@@ -1,6 +1,8 @@
 """A client in a process of its own: answers, time limits, crashes, secrets, and nothing left behind."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -135,3 +137,17 @@ def test_a_client_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
             break
         gone.wait(0.05)
     assert gone.is_set()
+
+
+def test_a_client_removes_no_folder_but_its_own(tmp_path: Path) -> None:
+    """Where its own is gone, or full, Python's next choice is a folder that belongs to everybody."""
+    everybodys = tmp_path / "everybodys"
+    everybodys.mkdir()
+    (everybodys / "file").write_text("of somebody else")
+    gone = str(tmp_path / "gone")
+    setup = json.dumps({"source": "web", "options": {}, "workspace": gone}).encode() + b"\n"
+    command = [sys.executable, "-P", "-m", "matinee.sources.worker"]
+    environment = {**os.environ, "TMPDIR": gone, "TEMP": str(everybodys)}
+    client = subprocess.run(command, input=setup, env=environment, timeout=60, start_new_session=True, check=False)
+    assert client.returncode == -signal.SIGKILL, "it ends itself, as its parent is gone"
+    assert (everybodys / "file").read_text() == "of somebody else"
