@@ -2,8 +2,10 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -22,7 +24,10 @@ from matinee.core.events import (
     RequestFailed,
 )
 
-LONGEST_VALUE = 2_000  # characters of one value, so that a line stays far below 16 KiB
+LONGEST_VALUE = 2_000  # characters of one value, and
+MOST_ITEMS = 20  # of a list, each of
+LONGEST_ITEM = 500  # characters, so that a line stays below 16 KiB
+MOST_FRAMES = 8  # of an exception, the innermost
 HIDDEN = "[hidden]"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -43,6 +48,7 @@ def configure_logging(options: LogOptions, stream: TextIO | None = None) -> None
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        located,
         tidy(options.secrets),
     ]
     last: Any = (
@@ -67,19 +73,35 @@ def configure_logging(options: LogOptions, stream: TextIO | None = None) -> None
     root.setLevel(max(LEVELS[options.level], logging.WARNING) if options.level != "debug" else logging.DEBUG)
 
 
+def located(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A processor that says of an exception which kind it is and where it came from.
+
+    Not its message, nor the variables around it (which the library for coloured lines would show): both may hold
+    what a user sent, or a secret.
+    """
+    found = event.pop("exc_info", None)
+    error = found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
+        places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        event["error"] = f"{type(error).__name__} at {places or 'an unknown place'}"
+    return event
+
+
 def tidy(secrets: Sequence[str]) -> Callable[[WrappedLogger, str, EventDict], EventDict]:
-    """A processor that hides secrets and shortens what is too long, in every string of a line."""
+    """A processor that hides secrets and shortens what is too long, in every string and list of a line."""
     hidden = sorted((secret for secret in secrets if len(secret) >= 4), key=len, reverse=True)
 
-    def clean(value: Any) -> Any:
+    def clean(value: Any, longest: int = LONGEST_VALUE) -> Any:
         if isinstance(value, str):
             for secret in hidden:
                 value = value.replace(secret, HIDDEN)
-            return value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + "…"
+            return value if len(value) <= longest else value[:longest] + "…"
         if isinstance(value, dict):
-            return {clean(key): clean(item) for key, item in value.items()}
+            return {clean(key): clean(item, LONGEST_ITEM) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [clean(item) for item in value]
+            more = [f"… and {len(value) - MOST_ITEMS} more"] if len(value) > MOST_ITEMS else []
+            return [clean(item, LONGEST_ITEM) for item in value[:MOST_ITEMS]] + more
         return value
 
     def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -20,6 +20,7 @@ from matinee.core.reference import ModelRef
 Key = tuple[str, str]
 MAX_BYTES = 1_000_000
 MAX_REASON = 500  # characters
+MOST_REASONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ class Entry:
     @classmethod
     def refused(cls, revision: Revision, stage: str, reasons: tuple[str, ...], **more: Any) -> "Entry":
         """`revision` was looked at and is not going to answer."""
-        short = tuple(reason[:MAX_REASON] for reason in reasons)
+        short = tuple(reason[:MAX_REASON] for reason in reasons[:MOST_REASONS])
+        if left_out := len(reasons) - len(short):
+            short += (f"… and {left_out} more; `matinee verify` lists what is wrong with the files",)
         return cls("refused", stage, revision.version, revision.digest, str(revision.reference), revision.key,
                    reasons=short, held=revision.key, **more)  # fmt: skip
 

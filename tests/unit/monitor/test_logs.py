@@ -70,6 +70,21 @@ def test_hides_secrets_wherever_they_stand_also_in_lines_of_libraries(out: io.St
     assert len(lines(out)) == 2
 
 
+@pytest.mark.parametrize("style", ["json", "pretty"])
+def test_an_exception_is_told_by_its_kind_and_place_only(out: io.StringIO, style: str) -> None:
+    """Its message and the variables around it may hold what a user sent, whichever library logs it."""
+    configure_logging(LogOptions(style=style, secrets=(SECRET,)), out)
+    opinion = "a private opinion"
+    try:
+        int(f"{opinion} {SECRET}")
+    except ValueError:
+        logging.getLogger("asyncio").exception("Task exception was never retrieved")
+    assert "opinion" not in out.getvalue()
+    assert SECRET not in out.getvalue()
+    assert "ValueError at test_logs.py:" in out.getvalue()
+    assert out.getvalue().count("\n") == 1
+
+
 @pytest.mark.parametrize("nasty", ["a\r\nb", "a\u2028b", "\x1b[31mred", "\x07\x00", "x" * 1_000_000])
 def test_a_line_cannot_be_forged_or_made_long(out: io.StringIO, nasty: str) -> None:
     """Whatever a name contains, an event is one line of JSON, below 16 KiB, without control characters."""
@@ -79,3 +94,11 @@ def test_a_line_cannot_be_forged_or_made_long(out: io.StringIO, nasty: str) -> N
     assert len(text) < 16_384
     assert not any(ord(character) < 32 or ord(character) > 126 for character in text.rstrip("\n"))
     json.loads(text)
+
+
+def test_a_thousand_reasons_are_one_line_all_the_same(out: io.StringIO) -> None:
+    """A folder can be wrong in every one of its files; how many reasons there were is told."""
+    log_events()(ModelRefused("films", "v2", "verify", tuple(f"{number}: {'x' * 900}" for number in range(1000))))
+    (line,) = lines(out)
+    assert len(out.getvalue()) < 16_384
+    assert str(line["reasons"]).endswith("'… and 980 more']")

@@ -78,3 +78,10 @@ def test_refused_and_left_revisions_are_held_until_they_are_live_again(tmp_path:
     history.add(live("v2", "reload"))
     assert history.held(str(REFERENCE)) == {v3}
     assert v1 not in history.held(str(REFERENCE))
+
+
+def test_a_thousand_long_reasons_are_a_short_entry() -> None:
+    """A folder can be wrong in every one of its files; the history is kept in memory."""
+    entry = Entry.refused(revision("v1"), "verify", ("x" * 1000,) * 1000)
+    assert len(entry.to_line()) < 16_384
+    assert entry.reasons[-1].startswith("… and 980 more")
