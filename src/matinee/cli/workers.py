@@ -6,6 +6,7 @@ forked before anything heavy is imported: model runtimes have threads, and threa
 """
 
 import asyncio
+import logging
 import os
 import selectors
 import shutil
@@ -118,7 +119,7 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             ours.close()
-            os._exit(_child(self.run, Line(theirs)))
+            os._exit(_child(self.run, Line(theirs)))  # whatever happens: what is further up belongs to the parent
         theirs.close()
         now = time.monotonic()
         self.workers.append(Worker(pid, ours, born=now, due=now + FIRST_WORD_SECONDS))
@@ -194,11 +195,15 @@ class Supervisor:
 def _child(run: Run, line: Line) -> int:
     """What a worker does; its exit status says why it ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes it on
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the server listens to it; the parent's handler is not ours
     try:
         run(line)
     except MatineeError as error:
         os.write(2, f"Error: {error.message}\n".encode())
         return error.exit_code
+    except BaseException as error:  # the end of this process: a bug is told by its kind and place
+        logging.getLogger("matinee.workers").critical("a worker has ended", exc_info=error)
+        return 1
     return 0
 
 

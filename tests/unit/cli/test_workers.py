@@ -19,6 +19,8 @@ def run(line):
     signal.alarm(120)  # an orphan does not live on
     with births.open("a") as file:
         file.write("born\\n")
+    if behaviour == "bug":
+        raise ZeroDivisionError
     if behaviour == "slow":
         time.sleep(1.0)
     elif births.read_text().count("born") == 1:
@@ -31,15 +33,23 @@ def ready():
     supervisor.stopping = True
 
 supervisor = workers.Supervisor(1, run, ready, stop_seconds=30.0)
-raise SystemExit(supervisor.loop())
+try:
+    raise SystemExit(supervisor.loop())
+finally:
+    print("cleaned up")
 """
+
+
+def play(folder: Path, behaviour: str) -> "subprocess.CompletedProcess[str]":
+    """The scene, to its end."""
+    environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    command = [sys.executable, "-c", SCENE, str(folder / "births"), behaviour]
+    return subprocess.run(command, env=environ, timeout=120, check=False, stdout=subprocess.PIPE, text=True)
 
 
 def births(folder: Path, behaviour: str) -> int:
     """How many workers it took until one had started."""
-    environ = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    command = [sys.executable, "-c", SCENE, str(folder / "births"), behaviour]
-    subprocess.run(command, env=environ, timeout=120, check=True)
+    assert play(folder, behaviour).returncode == 0
     return (folder / "births").read_text().count("born")
 
 
@@ -51,3 +61,10 @@ def test_a_worker_that_is_long_in_starting_is_not_taken_for_frozen(tmp_path: Pat
 def test_a_worker_that_falls_silent_is_replaced(tmp_path: Path) -> None:
     """It has been heard once, and then no more."""
     assert births(tmp_path, "silent") == 2
+
+
+def test_a_worker_with_a_bug_leaves_what_belongs_to_its_parent_alone(tmp_path: Path) -> None:
+    """It must not run its parent's `finally` as well: that removes the folder of everybody's metrics."""
+    played = play(tmp_path, "bug")
+    assert played.returncode == 1
+    assert played.stdout == "cleaned up\n"
