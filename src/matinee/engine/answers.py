@@ -1,6 +1,7 @@
 """Answers kept for repeats: what was asked before, or is being asked right now, is not computed again."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from matinee.core.prediction import Overflow
@@ -29,6 +30,13 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def look_up(self, texts: Sequence[str], overflow: Overflow | None) -> tuple[Sequence[Key], list[Reply | None]]:
+        """The key of each text, and its reply where it is known; no keys (empty ones) when it is turned off."""
+        if not self.enabled:
+            return [b""] * len(texts), [None] * len(texts)
+        keys = [self.key(text, overflow) for text in texts]
+        return keys, [self.kept(key) for key in keys]
 
     @staticmethod
     def key(text: str, overflow: Overflow | None) -> Key:

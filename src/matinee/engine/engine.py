@@ -13,7 +13,7 @@ from matinee.core.errors import DeadlineExceeded, InvalidRequest
 from matinee.core.events import Observe, Predicted
 from matinee.core.prediction import Classifier, ModelIdentity, Overflow, Prediction
 from matinee.engine.admission import Admission
-from matinee.engine.answers import Answers
+from matinee.engine.answers import Answers, Key
 from matinee.engine.batcher import Batcher
 from matinee.engine.jobs import Ask, Job, Reply
 from matinee.engine.presence import Presence
@@ -81,53 +81,60 @@ class Engine:
         if not texts:
             raise InvalidRequest("texts", "must hold at least one text")
         seconds = self._limits.timeout_seconds if timeout is None else timeout
+        overflow = overflow or self._limits.overflow
         with self._admission.hold(len(texts), seconds), self._presence:
             started = monotonic()
-            ask = Ask(len(texts), started + seconds, self._loop)
-            try:
-                cached = self._enter(ask, texts, overflow or self._limits.overflow, started)
-                if not ask.future.done():
-                    await asyncio.sleep(0)  # a quick classifier answers between two turns: no timer for that
-                if not ask.future.done():
-                    async with asyncio.timeout(seconds):
-                        await ask.future
-                ask.future.result()  # raises what went wrong
-            except TimeoutError:
-                raise DeadlineExceeded(f"no answer within {seconds:g} seconds; the work was dropped") from None
-            finally:
-                ask.leave()
+            keys, replies = self._answers.look_up(texts, overflow)
+            computed, queue_seconds = 0, 0.0
+            if None in replies:
+                ask = Ask(replies, started + seconds, self._loop)
+                computed = await self._complete(ask, texts, keys, overflow, seconds)
+                queue_seconds = ask.queue_seconds
             self._admission.answered(len(texts))
-            predictions = [self._prediction(cast("Reply", reply)) for reply in ask.replies]
+            predictions = [self._prediction(cast("Reply", reply)) for reply in replies]
             event = Predicted(
                 model=self.model,
                 predictions=tuple(predictions),
                 seconds=monotonic() - started,
-                queue_seconds=ask.queue_seconds,
-                cached=cached,
+                queue_seconds=queue_seconds,
+                cached=len(texts) - computed,
                 request_id=request_id,
                 texts=tuple(texts),
             )
             self._loop.call_soon(self._observe, event)  # after the answer is on its way
             return predictions
 
-    def _enter(self, ask: Ask, texts: Sequence[str], overflow: Overflow | None, now: float) -> int:
-        """Answer what is known, join what is under way, start the rest; returns how many texts need no computing."""
-        fresh: list[Job] = []
-        for position, text in enumerate(texts):
-            key = self._answers.key(text, overflow) if self._answers.enabled else b""
-            if (reply := self._answers.kept(key)) is not None:
-                ask.reply(position, reply)
-            elif (job := self._answers.running(key, now)) is not None:
-                job.join(ask, position)
-            else:
-                job = Job(text, overflow, submitted=now)
-                job.join(ask, position)
+    async def _complete(
+        self, ask: Ask, texts: Sequence[str], keys: Sequence[Key], overflow: Overflow | None, seconds: float
+    ) -> int:
+        """Get the replies that `ask` misses; returns how many texts were computed for it."""
+        try:
+            computed = self._begin(ask, texts, keys, overflow)
+            await asyncio.sleep(0)  # a quick classifier answers between two turns: no timer for that
+            if not ask.future.done():
+                async with asyncio.timeout(seconds):
+                    await ask.future
+            ask.future.result()  # raises what went wrong
+        except TimeoutError:
+            raise DeadlineExceeded(f"no answer within {seconds:g} seconds; the work was dropped") from None
+        finally:
+            ask.leave()
+        return computed
+
+    def _begin(self, ask: Ask, texts: Sequence[str], keys: Sequence[Key], overflow: Overflow | None) -> int:
+        """Join what is under way, start the rest; returns how many texts that is."""
+        now, fresh = monotonic(), []
+        for position in ask.missing:
+            key = keys[position]
+            if (job := self._answers.running(key, now)) is None:
+                job = Job(texts[position], overflow, submitted=now)
                 fresh.append(job)
                 if key:
                     self._answers.share(key, job)
+            job.join(ask, position)
         if fresh:
             self._batcher.submit(fresh)
-        return len(texts) - len(fresh)
+        return len(fresh)
 
     def _prediction(self, reply: Reply) -> Prediction:
         scores = reply.answer.scores

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +11,7 @@ from matinee.core.errors import TextTooLong
 from matinee.core.prediction import Answer, Encoded, FloatArray, Overflow
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What is known about one text once it is answered; it can be kept and given to others."""
 
     answer: Answer
@@ -26,15 +26,16 @@ class Reply:
 
 
 class Ask:
-    """Collects the replies for a list of texts; its one future is done when all are there, or when one failed."""
+    """Fills in the missing ones of `replies`; its one future is done when all are there, or when one failed."""
 
-    def __init__(self, size: int, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, replies: list[Reply | None], deadline: float, loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[None] = loop.create_future()
-        self.replies: list[Reply | None] = [None] * size
+        self.replies = replies
+        self.missing = [position for position, reply in enumerate(replies) if reply is None]
         self.jobs: list[Job] = []
         self.deadline = deadline
         self.queue_seconds = 0.0
-        self._missing = size
+        self._left = len(self.missing)
 
     def waits(self, now: float) -> bool:
         """Whether an answer would still be of use."""
@@ -43,8 +44,8 @@ class Ask:
     def reply(self, position: int, reply: Reply) -> None:
         """Take the answer to one text."""
         self.replies[position] = reply
-        self._missing -= 1
-        if not self._missing and not self.future.done():
+        self._left -= 1
+        if not self._left and not self.future.done():
             self.future.set_result(None)
 
     def leave(self) -> None:

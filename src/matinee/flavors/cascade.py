@@ -97,9 +97,9 @@ class Cascade:
         encoded = self._quick.encode(texts, overflow)
         unsure = [index for index, each in enumerate(encoded) if max(_answer(each).scores) < self._fusion.threshold]
         rows = self._full.encode([texts[index] for index in unsure], overflow) if unsure else []
-        result = [replace(each, answer=Answer(_answer(each).scores, _STAGES[:1])) for each in encoded]
+        result = [each._replace(answer=Answer(_answer(each).scores, _STAGES[:1])) for each in encoded]
         for index, full in zip(unsure, rows, strict=True):
-            result[index] = replace(full, answer=None, context=(_answer(encoded[index]), full))
+            result[index] = full._replace(answer=None, context=(_answer(encoded[index]), full))
         return result
 
     def run(self, rows: Sequence[Row]) -> FloatArray:

@@ -39,5 +39,5 @@ def test_each_batch_has_the_piece_whose_turn_it_is(
 
 def _piece(loop: asyncio.AbstractEventLoop, turn: int, length: int, deadline: float) -> Piece:
     job = Job("x" * length, None, submitted=0.0, turn=turn)
-    job.join(Ask(1, deadline, loop), 0)
+    job.join(Ask([None], deadline, loop), 0)
     return Piece(job, 0, EchoRow(job.text, 0, length), length, length)
