@@ -128,14 +128,14 @@ class Changer:
         left = self.switch.live
         return self._back(cause, reasons=reasons, held=left.revision.key if left else None)
 
-    async def go_back(self) -> Live:
+    async def go_back(self, cause: str, reasons: tuple[str, ...] = ()) -> Live:
         """The same when the version before is no longer in memory: it is fetched (from the cache) and loaded again."""
         left = self.switch.live
         before = self.record.last_live(left.revision.key) if left else None
         if left is None or before is None:
             raise Conflict("there is no earlier version to go back to")
         parcel = await self.preparation.fetch(before.revision(left.revision.reference))
-        return await self._put(parcel, "rollback", {}, held=left.revision.key)
+        return await self._put(parcel, cause, {}, reasons=reasons, held=left.revision.key)
 
     async def go_to(self, revision: Revision, left: Key) -> None:
         """Answer with `revision`, for another process has gone back to it from `left`."""

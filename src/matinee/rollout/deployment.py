@@ -49,6 +49,7 @@ class Deployment:
         self._first = asyncio.Event()
         self._unservable: MatineeError | None = None
         self._task: asyncio.Task[None] | None = None
+        self._taking_back: asyncio.Task[None] | None = None
 
     # --- answering ------------------------------------------------------------------------------------------
 
@@ -114,9 +115,10 @@ class Deployment:
 
     async def close(self) -> None:
         """Stop following, let every version finish what it has begun, and close it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._taking_back) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._switch.close()
         await self._record.flush()
 
@@ -179,12 +181,11 @@ class Deployment:
         """Answer with the version before this one; at once while it is kept warm, else after loading it again.
 
         What is gone back from is passed over until the reference means something else. Raises `Conflict` when
-        there is nothing to go back to.
+        there is nothing to go back to, and when another version came to answer while this waited for its turn.
         """
         if self._switch.previous is not None:
             return self._changer.back("rollback")
-        async with self._changing:
-            return await self._changer.go_back()
+        return await self._go_back(self._switch.current, "rollback")
 
     @property
     def left(self) -> Key | None:
@@ -202,14 +203,29 @@ class Deployment:
         async with self._changing:  # a change towards what was left may have been past the last look
             await self._changer.go_to(revision, key)
 
+    async def _go_back(self, version: Version | None, cause: str, *reasons: str) -> Live:
+        """From `version`, and from no other, to the one before it, which is loaded again."""
+        async with self._changing:
+            if self._switch.current is not version:
+                raise Conflict("another version has come to answer meanwhile; ask again to go back from that one")
+            return await self._changer.go_back(cause, reasons)
+
     def _take_back(self, version: Version, reason: str) -> None:
-        """A new version does badly: go back from it, unless something else has happened meanwhile."""
+        """A new version does badly: go back from it, but to none that was refused or gone back from itself."""
 
-        def back() -> None:
-            if self._switch.current is version and self._switch.previous is not None:
+        async def back() -> None:
+            previous = self._switch.previous
+            if self._switch.current is not version:
+                return
+            if previous is not None and not self._record.is_held(previous.revision.key):
                 self._changer.back("auto-rollback", (reason,))
+                return
+            try:
+                await self._go_back(version, "auto-rollback", reason)
+            except MatineeError as error:
+                logger.warning("%s does badly (%s), and cannot be taken back: %s", self.name, reason, error.message)
 
-        asyncio.get_running_loop().call_soon(back)
+        self._taking_back = asyncio.create_task(back())
 
     async def _look(self) -> bool:
         """One look at the registry, and what follows from it; answers whether the registry did."""

@@ -23,6 +23,8 @@ from matinee.rollout.recent import Probation, Recent
 
 logger = logging.getLogger("matinee.rollout")
 
+NEW = ("follow", "reload")  # causes of a change to what has yet to prove itself
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -117,27 +119,11 @@ class Switch:
             raise NotReady("no model is loaded yet", retry_after=2)
         return self._current
 
-    def put(self, version: Version, cause: str) -> None:
-        """Answer with `version` from now on; requests in flight finish where they are."""
-        version.probation.begin()
-        self._change(version, cause)
-
-    def back(self, cause: str) -> Live:
-        """Answer with the previous version again; raises `Conflict` when none is kept."""
-        version = self._previous
-        if version is None:
-            raise Conflict("there is no earlier version in memory to go back to")
-        version.live = replace(version.live, since=time.time())
-        self._change(version, cause)
-        return version.live
-
-    def confirm(self) -> None:
-        """The registry says that what answers is current after all: it is not stale any more."""
-        if self._current is not None and self._current.live.stale:
-            self._current.live = replace(self._current.live, stale=False)
-
-    def _change(self, new: Version, cause: str) -> None:
+    def put(self, new: Version, cause: str) -> None:
+        """Answer with `new` from now on; requests in flight finish where they are."""
         old, forgotten = self._current, self._previous
+        if cause in NEW:
+            new.probation.begin()
         if task := self._closing.pop(new, None):
             task.cancel()
         self._current, self._previous = new, old
@@ -146,6 +132,20 @@ class Switch:
             self._close_later(forgotten, 0.0)
         if old is not None:
             self._close_later(old, self._warm_seconds)
+
+    def back(self, cause: str) -> Live:
+        """Answer with the previous version again; raises `Conflict` when none is kept."""
+        version = self._previous
+        if version is None:
+            raise Conflict("there is no earlier version in memory to go back to")
+        version.live = replace(version.live, since=time.time(), stale=False)  # something else was meant since
+        self.put(version, cause)
+        return version.live
+
+    def confirm(self) -> None:
+        """The registry says that what answers is current after all: it is not stale any more."""
+        if self._current is not None and self._current.live.stale:
+            self._current.live = replace(self._current.live, stale=False)
 
     def _close_later(self, version: Version, delay: float) -> None:
         if task := self._closing.pop(version, None):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes import words
-from tests.unit.rollout.stage import House, known_flavor
+from tests.unit.rollout.stage import House, known_flavor, unavailable
 
 from matinee.core.errors import ClassifierFailed, Conflict, DeadlineExceeded
 from matinee.core.events import ModelClosed, ModelSwapped
@@ -92,6 +92,80 @@ def test_a_version_that_fails_in_its_first_minutes_is_taken_back(tmp_path: Path)
             assert house.told.of(ModelSwapped)[-1].cause == "auto-rollback"
             assert (await house.ask("a good one"))[0][2] == 0.9
             assert "requests failed" in deployment.history[-1].reasons[0]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("warm_seconds", [600.0, 0.0])
+def test_a_version_is_taken_back_to_none_that_was_bad_itself(tmp_path: Path, warm_seconds: float) -> None:
+    """Nothing is taken back to and fro; and what is no longer warm, or not good enough itself, is loaded again."""
+
+    async def scene() -> None:
+        house = House(tmp_path, warm_seconds=warm_seconds)
+        house.options = replace(house.options, probation=ProbationLimits(minimum=5))
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1, trouble="late-failure")
+            await deployment.reload()
+            house.publish("three", bias=0.2, trouble="late-failure")
+            await deployment.reload()
+            if not warm_seconds:
+                await closed(house, 2)
+            for number in range(12):
+                with suppress(ClassifierFailed):
+                    await house.ask(f"film number {number}")
+            await house.told.until(lambda: house.told.of(ModelSwapped)[-1].cause == "auto-rollback")
+            if warm_seconds:
+                for number in range(12):
+                    with suppress(ClassifierFailed):
+                        await house.ask(f"another film, number {number}")
+                await house.told.until(lambda: len(house.told.of(ModelSwapped)) == 5)
+                assert (await house.ask("a good one"))[0][2] == 0.9
+            causes = [entry.cause for entry in deployment.history]
+            assert causes == ["start", "reload", "reload", "auto-rollback", "auto-rollback"][: len(causes)]
+            assert deployment.live is not None
+            assert deployment.live.revision.key not in {entry.held for entry in deployment.history}
+
+    asyncio.run(scene())
+
+
+def test_a_rollback_leaves_the_version_that_it_was_asked_to_leave_and_no_other(tmp_path: Path) -> None:
+    """The one before must be loaded again, so it waits for the change that goes on: what answers then stays."""
+
+    async def scene() -> None:
+        house = House(tmp_path, warm_seconds=0.0)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            house.publish("two", bias=0.1)
+            await deployment.reload()
+            await closed(house, 1)
+            house.publish("three", bias=0.2)
+            deployment.hint()
+            await house.told.until(lambda: deployment.state.candidate is not None)
+            with pytest.raises(Conflict, match="another version has come to answer"):
+                await deployment.rollback()
+            assert (await house.ask())[0][2] == 0.7
+
+    asyncio.run(scene())
+
+
+def test_a_version_that_was_gone_back_to_is_not_stale(tmp_path: Path) -> None:
+    """It was when the server started without its registry; since then the registry has answered."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one")
+        async with house.open():
+            pass
+        again = House(tmp_path)
+        again.sources.answer = unavailable
+        async with again.open() as deployment:
+            assert deployment.state.stale
+            again.sources.answer = None
+            again.publish("two", bias=0.1)
+            await deployment.reload()
+            await deployment.rollback()
+            assert not deployment.state.stale
 
     asyncio.run(scene())
 
