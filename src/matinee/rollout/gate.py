@@ -34,12 +34,13 @@ class Verdict:
 
 
 def golden_examples(limits: GateLimits, parcel: Parcel) -> list[Example]:
-    """The examples that must come out right: those of the operator's file, else the manifest's own.
+    """The examples that must come out right, with labels as callers know them: the operator's, else the manifest's own.
 
     Raises `InvalidSettings` for a file that cannot be read.
     """
     if limits.golden is None:
-        return parcel.examples
+        names = limits.label_names
+        return [replace(example, label=names.get(example.label, example.label)) for example in parcel.examples]
     examples: list[Example] = []
     try:
         for line in limits.golden.read_text(encoding="utf-8").splitlines():

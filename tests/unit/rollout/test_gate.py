@@ -73,6 +73,15 @@ def test_labels_may_change_their_order_and_be_renamed_but_not_change() -> None:
     assert verdict([renamed], [Example("good", "positive")], limits=names, labels=("NEG", "POS")).passed
 
 
+def test_a_manifests_own_examples_have_the_names_that_callers_know(tmp_path: Path) -> None:
+    """Else a version whose labels are renamed would fail its own examples."""
+    manifest = Manifest(name="m", flavor="linear", labels=("NEG", "POS"), examples=[Example("good", "POS")])
+    parcel = Parcel(VerifiedBundle(tmp_path, Revision(ModelRef.parse("./m"), "1"), "sha256:1", manifest))
+    limits = GateLimits(label_names={"POS": "positive", "NEG": "negative"})
+    answered = [Answered("POS", (0.1, 0.9), 0.01)]
+    assert verdict(answered, golden_examples(limits, parcel), limits=limits, labels=("NEG", "POS")).passed
+
+
 def test_latency_is_judged_alone_and_against_what_callers_see_now() -> None:
     """The absolute limit always counts; the ratio only with enough texts and above the floor."""
     slow = Answered("positive", (0.1, 0.9), 0.3)
