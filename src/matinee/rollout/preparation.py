@@ -8,6 +8,7 @@ from matinee.core import background
 from matinee.core.bundle import Revision
 from matinee.core.errors import ModelRejected, NotReady, SourceUnavailable
 from matinee.core.events import GateJudged, fan_out
+from matinee.core.prediction import Classifier
 from matinee.engine import Admission, Engine
 from matinee.rollout.gate import Verdict, golden_examples, golden_reasons, try_out
 from matinee.rollout.history import Key
@@ -120,7 +121,7 @@ class Preparation:
             undo.push_async_callback(self.discard, parcel)
             limit = self._options.gate.load_seconds * (START_PATIENCE if before is None else 1)
             opened = await self._opened(parcel, limit)
-            undo.push_async_callback(background.run, opened.classifier.close)
+            undo.push_async_callback(self._closed, opened.classifier, limit)
             opened = opened.renamed(self._options.gate.label_names)
             with in_time("answering the golden examples", limit):
                 await background.run(lambda: self._warm_up(opened), limit=limit)
@@ -138,6 +139,11 @@ class Preparation:
         work, late = lambda: self._opening.load(parcel), lambda opened: opened.classifier.close()
         with in_time("loading", limit):
             return await background.run(work, limit=limit, late=late)
+
+    async def _closed(self, classifier: Classifier, limit: float) -> None:
+        """Give up what was loaded; that its own code cannot even be closed is no further reason."""
+        with suppress(ModelRejected), refusing("closing"):
+            await background.run(classifier.close, limit=limit)
 
     def _warm_up(self, opened: Opened) -> None:
         golden = golden_examples(self._options.gate, opened.parcel)

@@ -135,6 +135,19 @@ def test_a_model_that_cannot_be_closed_gives_its_files_back(tmp_path: Path) -> N
     asyncio.run(scene())
 
 
+def test_a_refused_model_that_cannot_even_be_closed_is_told_by_its_reasons(tmp_path: Path) -> None:
+    """What its own code raises at the end was taken for a bug of ours, which ended the following."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", trouble="bad-end", examples=[Example("a good film", "negative")])
+        async with house.open(opened=False) as deployment:
+            with pytest.raises(ModelRejected, match="0 of 1 golden examples"):
+                await deployment.opened()
+
+    asyncio.run(scene())
+
+
 def test_a_refused_cascade_gives_the_files_of_all_its_members_back(tmp_path: Path) -> None:
     """Also those of the first member when the second one is refused."""
     one = words.write(tmp_path / "one", quick=True)
