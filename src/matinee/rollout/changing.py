@@ -47,8 +47,9 @@ class Changer:
 
         What an earlier process refused is then judged once more: its settings may have been the reason.
         """
-        if self.record.is_held(revision.key) and await self._start_before(revision):
-            self.record.forget_refusals()
+        started = self.record.is_held(revision.key) and await self._start_before(revision)
+        self.record.forget_refusals()
+        if started:
             return
         self.candidate = revision
         try:
@@ -68,6 +69,7 @@ class Changer:
         parcel = await self.preparation.last_good(self.record.held) or await self.preparation.last_good()
         if parcel is not None:
             await self._start(parcel)
+            self.record.forget_refusals()
         return parcel is not None
 
     async def _start_before(self, refused: Revision) -> bool:

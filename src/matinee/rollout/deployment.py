@@ -135,7 +135,8 @@ class Deployment:
         while self.live is None:
             try:
                 async with self._changing:
-                    await self._open_first()
+                    if self.live is None:  # a person's reload may have been quicker
+                        await self._open_first()
             except MatineeError as error:
                 self._error = error.message
                 if not isinstance(error, TRIED_AGAIN):
@@ -168,7 +169,7 @@ class Deployment:
 
     async def reload(self) -> Live:
         """Look now, and try what was refused before once more; raises the reason when it does not come to answer."""
-        if self._changing.locked():
+        if self._changer.candidate is not None:
             raise Conflict("another change is going on; look at it again when that has ended")
         async with self._changing:
             revision = await self._ask()

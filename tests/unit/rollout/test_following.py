@@ -151,6 +151,34 @@ def test_a_registry_that_hangs_is_asked_one_question_at_a_time(tmp_path: Path) -
     asyncio.run(scene())
 
 
+def test_a_reload_waits_for_a_look_and_does_not_take_it_for_a_change(tmp_path: Path) -> None:
+    """A look changes nothing by itself; with a slow registry one is often going on."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open() as deployment:
+            asked, release = threading.Event(), threading.Event()
+
+            def slow(reference: ModelRef) -> Revision:
+                house.sources.answer = None
+                asked.set()
+                release.wait(60)
+                return house.sources.resolve(reference)
+
+            house.sources.answer = slow
+            deployment.hint()
+            await asyncio.to_thread(asked.wait, 60)
+            house.publish("two", bias=0.1)
+            reloading = asyncio.create_task(deployment.reload())
+            await asyncio.sleep(0)
+            release.set()
+            await reloading
+            assert (await house.ask())[0][2] == 0.8
+
+    asyncio.run(scene())
+
+
 def test_a_machine_too_busy_to_try_a_version_is_nothing_against_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

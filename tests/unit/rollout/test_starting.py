@@ -9,6 +9,7 @@ from tests.unit.rollout.stage import House, known_flavor, unavailable
 
 from matinee.core.errors import ModelRejected, NotReady
 from matinee.core.events import ModelRefused, ModelSwapped
+from matinee.core.manifest import Example
 from matinee.rollout import GateLimits
 
 
@@ -98,6 +99,46 @@ def test_a_restart_judges_once_more_what_was_refused(tmp_path: Path) -> None:
             deployment.hint()
             await again.told.until(lambda: len(again.told.of(ModelSwapped)) == 2)
             assert (await again.ask())[0][1:] == ("positive", 0.8)
+
+    asyncio.run(scene())
+
+
+def test_a_restart_forgets_what_was_refused_even_if_it_is_not_meant_at_that_moment(tmp_path: Path) -> None:
+    """The alias was moved away, and is moved to it again after the settings have changed."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", bias=0.0)
+        async with house.open():
+            house.publish("two", bias=0.1, labels=("bad", "good"))
+            await house.look()
+            assert len(house.told.of(ModelRefused)) == 1
+            house.point("one")
+        again = House(tmp_path, gate=GateLimits(label_names={"bad": "negative", "good": "positive"}))
+        async with again.open():
+            again.point("two")
+            await again.look()
+            assert (await again.ask())[0][1:] == ("positive", 0.8)
+
+    asyncio.run(scene())
+
+
+def test_starts_once_even_if_a_person_asks_for_it_meanwhile(tmp_path: Path) -> None:
+    """Both have waited for the registry: the second finds that there is nothing left to do."""
+
+    async def scene() -> None:
+        house = House(tmp_path)
+        house.publish("one", seconds=0.2, examples=[Example("a good film", "positive")])
+        house.sources.answer = unavailable
+        async with house.open(opened=False) as deployment:
+            await house.told.until(lambda: "away" in deployment.state.error)
+            house.sources.answer = None
+            reloading = asyncio.create_task(deployment.reload())
+            await house.told.until(lambda: deployment.state.candidate is not None)
+            deployment.hint()
+            await reloading
+            await deployment.opened()
+            assert [entry.cause for entry in deployment.history] == ["reload"]
 
     asyncio.run(scene())
 
