@@ -2,9 +2,11 @@
 
 A record is one appended line, flushed to the disk; a line that a crash cut short is passed over when reading.
 A file that has grown past `MAX_BYTES` becomes `….1` and a new one begins, so the history stays bounded. Each
-append opens the file anew, so that the processes of one server can share it.
+append opens the file anew and locks it, so that the processes of one server can share it.
 """
 
+import errno
+import fcntl
 import json
 import os
 import time
@@ -106,16 +108,28 @@ class History:
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._path.exists() and self._path.stat().st_size > MAX_BYTES:
-            self._path.replace(self._older)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        while not self._appended(self._path, entry.to_line()):
+            continue
+
+    def _appended(self, path: Path, line: bytes) -> bool:
+        """Whether `line` is in the file: not if that was full, or was put aside by another process at this moment."""
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, (b"\n" if torn else b"") + entry.to_line())
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            status = os.fstat(descriptor)
+            if not _is_at(status, path):
+                return False
+            if status.st_size > MAX_BYTES:
+                path.replace(self._older)
+                return False
+            torn = status.st_size > 0 and os.pread(descriptor, 1, status.st_size - 1) != b"\n"
+            line = (b"\n" if torn else b"") + line
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        return True
 
     def held(self, source: str) -> set[Key]:
         """The keys that are passed over: refused, or rolled back from, and not live by another way since."""
@@ -141,3 +155,11 @@ class History:
                 lines += path.read_bytes().split(b"\n")
         found = (Entry.from_line(line) for line in lines[-self._keep :] if line)
         return [entry for entry in found if entry is not None]
+
+
+def _is_at(status: os.stat_result, path: Path) -> bool:
+    """Whether the open file with this `status` still has this name."""
+    try:
+        return os.path.samestat(status, path.stat())
+    except FileNotFoundError:
+        return False

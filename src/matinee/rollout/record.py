@@ -2,11 +2,16 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from matinee.core import background
+from matinee.core.errors import NotReady
 from matinee.rollout.history import Entry, History, Key
+
+MOST_UNWRITTEN = 1000  # entries that wait for a disk with room
 
 
 class Record:
@@ -19,15 +24,25 @@ class Record:
     def __init__(
         self, name: str, source: str, folder: Path | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._history = History(folder / f"history-{name}.jsonl" if folder else None)
+        self._unreadable = self._unwritable = ""
+        try:
+            self._history = History(folder / f"history-{name}.jsonl" if folder else None)
+        except OSError as error:
+            self._history = History(None)
+            self._unreadable = f"the history cannot be read: {error.filename}: {error.strerror}"
         self._source = source
         self._held = self._history.held(source)
         self._left: Key | None = self._last_left()
         self._again: dict[Key, float] = {}
         self._clock = clock
         self._writing = asyncio.Lock()
+        self._unwritten: deque[Entry] = deque(maxlen=MOST_UNWRITTEN)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.problem = ""
+
+    @property
+    def problem(self) -> str:
+        """Why the history will not survive a restart, empty if it will."""
+        return self._unreadable or self._unwritable
 
     @property
     def entries(self) -> list[Entry]:
@@ -88,20 +103,23 @@ class Record:
         if entry.held is not None:
             self._held.add(entry.held)
             self._left = entry.held if entry.event == "live" else self._left
-        task = asyncio.create_task(self._write(entry))
+        self._unwritten.append(entry)
+        task = asyncio.create_task(self.flush())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def flush(self) -> None:
-        """Wait until everything is written."""
-        await asyncio.gather(*self._tasks)
-
-    async def _write(self, entry: Entry) -> None:
+        """Wait until everything is written, in its order; what a full disk did not take is tried again."""
         async with self._writing:
-            try:
-                await background.run(lambda: self._history.write(entry))
-            except OSError as error:
-                self.problem = f"the history cannot be written: {error.strerror}"
+            while self._unwritten:
+                entry = self._unwritten.popleft()
+                try:
+                    await background.run(partial(self._history.write, entry))
+                except (OSError, NotReady) as error:
+                    self._unwritten.appendleft(entry)
+                    self._unwritable = f"the history cannot be written: {getattr(error, 'strerror', None) or error}"
+                    return
+                self._unwritable = ""
 
     def _last_left(self) -> Key | None:
         lives = [e for e in self.entries if e.event == "live" and e.source == self._source]

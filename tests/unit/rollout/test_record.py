@@ -1,6 +1,7 @@
 """What is passed over, and for how long."""
 
 import asyncio
+from pathlib import Path
 
 from matinee.core.bundle import Revision
 from matinee.core.reference import ModelRef
@@ -29,6 +30,35 @@ def test_what_arrived_damaged_is_passed_over_for_some_time_only() -> None:
         await record.flush()
 
     asyncio.run(scene())
+
+
+def test_what_a_full_disk_did_not_take_is_written_later_and_in_order(tmp_path: Path) -> None:
+    """Else a restart would bring back what was gone back from; the problem is told for as long as it lasts."""
+
+    async def scene() -> None:
+        folder = tmp_path / "state"
+        record = Record("films", str(REFERENCE), folder)
+        folder.write_text("a file is in the way")
+        record.add(Entry.refused(REVISION, "gate", ("too slow",)))
+        await record.flush()
+        assert record.problem == "the history cannot be written: File exists"
+        folder.unlink()
+        record.add(Entry.refused(REVISION, "gate", ("too large",)))
+        await record.flush()
+        assert record.problem == ""
+        again = Record("films", str(REFERENCE), folder)
+        assert [entry.reasons for entry in again.entries] == [("too slow",), ("too large",)]
+
+    asyncio.run(scene())
+
+
+def test_a_history_that_cannot_be_read_is_a_problem_that_is_told(tmp_path: Path) -> None:
+    """The server answers all the same; what an earlier process went back from is not known then."""
+    (tmp_path / "history-films.jsonl").mkdir()
+    record = Record("films", str(REFERENCE), tmp_path)
+    assert record.entries == []
+    assert record.problem.startswith("the history cannot be read: ")
+    assert record.problem.endswith("Is a directory")
 
 
 def test_what_was_left_is_passed_over_until_the_reference_means_something_else() -> None:
