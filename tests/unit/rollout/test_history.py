@@ -71,18 +71,19 @@ def test_the_files_stay_bounded(tmp_path: Path) -> None:
 def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     """Nor when the file is full at that moment: one puts it aside, and the other must not put aside the new one."""
     script = (
-        "import sys; from pathlib import Path; from matinee.rollout import history as h\n"
+        "import sys\nfrom contextlib import suppress\nfrom pathlib import Path\n"
+        "from matinee.rollout import history as h\n"
         "h.MAX_BYTES = 10_000; history = h.History(Path(sys.argv[1]))\n"
-        "for n in range(600):\n    history.write(h.Entry('live', 'follow', f'{sys.argv[2]}{n}', '', 's', ('v', '')))\n"
-        "    here = Path(sys.argv[1] + '.1')\n"
-        "    if here.exists(): here.rename(f'{here}.{sys.argv[2]}{n}')\n"
+        "for n in range(400):\n    history.write(h.Entry('live', 'follow', f'{sys.argv[2]}{n}', '', 's', ('v', '')))\n"
+        "    with suppress(FileNotFoundError):\n"
+        "        Path(sys.argv[1] + '.1').rename(f'{sys.argv[1]}.1.{sys.argv[2]}{n}')\n"
     )
     path = tmp_path / "history.jsonl"
     writers = [subprocess.Popen([sys.executable, "-c", script, str(path), name]) for name in "ab"]
     assert [writer.wait(120) for writer in writers] == [0, 0]
     lines = [line for file in tmp_path.iterdir() for line in file.read_bytes().splitlines()]
     found = {entry.version for line in lines if (entry := Entry.from_line(line)) is not None}
-    assert len(found) == len(lines) == 1200
+    assert len(found) == len(lines) == 800
 
 
 def test_refused_and_left_revisions_are_held_until_they_are_live_again(tmp_path: Path) -> None:
