@@ -20,7 +20,7 @@ from matinee.core.bundle import MANIFEST_NAME, Revision
 from matinee.core.digest import file_sha256
 from matinee.core.errors import CorruptBundle, InvalidReference, RevisionNotFound, SourceDenied, SourceUnavailable
 from matinee.core.reference import ModelRef
-from matinee.sources.source import SourceOptions
+from matinee.sources.source import SourceOptions, bare
 from matinee.sources.tree import read_manifest, safe_names
 
 _PATH = re.compile(r"^([\w.-]+/)?[\w.-]+(@[\w./-]+)?$")
@@ -57,7 +57,7 @@ class HuggingFaceSource:
         name, revision = _parsed(ref)
         with _translated(ref):
             commit = self._info(name, revision, expand=["sha"]).sha
-        details = {"identity": f"hf {os.environ.get('HF_ENDPOINT', '')} {name}"}
+        details = {"identity": f"hf {bare(os.environ.get('HF_ENDPOINT', ''))} {name}"}
         return Revision(ref, commit[:12], f"git:{commit}", bool(_COMMIT.match(revision or "")), details)
 
     def pull(self, revision: Revision, into: Path) -> None:

@@ -16,7 +16,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from matinee.core.bundle import Revision
 from matinee.core.errors import CorruptBundle, InvalidReference, RevisionNotFound, SourceDenied, SourceUnavailable
 from matinee.core.reference import ModelRef
-from matinee.sources.source import SourceOptions
+from matinee.sources.source import SourceOptions, bare
 from matinee.sources.tree import read_manifest, safe_names
 
 _MODEL = re.compile(r"^/{1,3}([^/:@.][^/:@]*)(?:@([\w-]+)|/(\d+|latest))$")
@@ -147,9 +147,7 @@ def _client() -> Any:
 
 
 def _server() -> str:
-    """The server's address without user and password."""
-    parts = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    return bare(os.environ.get("MLFLOW_TRACKING_URI", ""))
 
 
 def _check_location(ref: ModelRef, location: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from matinee.core.bundle import Revision
 from matinee.core.reference import ModelRef
@@ -18,6 +19,12 @@ class Progress:
     what: str
     done: int
     total: int
+
+
+def bare(address: str) -> str:
+    """An address as it may be shown: without user, password and query."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
 def silent(progress: Progress) -> None:

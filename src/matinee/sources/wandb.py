@@ -28,7 +28,7 @@ from matinee.core.errors import (
 )
 from matinee.core.manifest import Manifest
 from matinee.core.reference import ModelRef
-from matinee.sources.source import SourceOptions
+from matinee.sources.source import SourceOptions, bare
 from matinee.sources.tree import read_manifest, safe_names
 
 _PATH = re.compile(r"^(?:[^/:]+/){1,2}[^/:]+(?::[^/:]+)?$")
@@ -145,7 +145,7 @@ def _metadata(manifest: Manifest) -> dict[str, Any]:
 
 
 def _server() -> str:
-    return str(wandb.setup().settings.base_url)
+    return bare(str(wandb.setup().settings.base_url))
 
 
 @contextmanager

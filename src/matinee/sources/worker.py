@@ -6,6 +6,7 @@ Ends by itself when the process that started it is gone, or when nothing was ask
 import json
 import os
 import queue
+import re
 import shutil
 import sys
 import threading
@@ -19,6 +20,7 @@ from matinee.sources.isolated import revision_from, revision_to
 from matinee.sources.processes import end
 
 _IDLE_SECONDS = 600.0
+_URL_SECRETS = re.compile(r"(?<=://)[^/\s@]*@|(?<=\?)[^\s=]+=\S+")  # user and password, and what signs an address
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 
 
@@ -33,7 +35,7 @@ def main() -> None:
     try:
         source = SOURCES.get(setup["source"])(SourceOptions(**setup["options"]))
     except MatineeError as error:
-        _send(replies, _failure(error, secrets))
+        _send(replies, failure(error, secrets))
         return
     _send(replies, {"ready": True})
     while True:
@@ -67,7 +69,7 @@ def _answer(source: Source, request: dict[str, Any], secrets: list[str]) -> dict
         return _OPERATIONS[request["do"]](source, request)
     except Exception as error:  # noqa: BLE001 - the edge of this process: a client library may raise anything
         advice = f"; check {source.settings}" if isinstance(source, Remote) else ""
-        return _failure(error, secrets, advice)
+        return failure(error, secrets, advice)
 
 
 def _resolve(source: Source, request: dict[str, Any]) -> dict[str, Any]:
@@ -89,8 +91,11 @@ def _push(source: Source, request: dict[str, Any]) -> dict[str, Any]:
 _OPERATIONS = {"resolve": _resolve, "pull": _pull, "push": _push}
 
 
-def _failure(error: Exception, secrets: list[str], advice: str = "") -> dict[str, Any]:
-    """An error as JSON; what a library raised becomes one sentence without anything secret."""
+def failure(error: Exception, secrets: list[str], advice: str = "") -> dict[str, Any]:
+    """An error as JSON; what a library raised becomes one sentence without anything secret.
+
+    That includes what stands in addresses: in a registry's a user and a password, in a bucket's a signature.
+    """
     if isinstance(error, MatineeError):
         name, message = type(error).__name__, error.message
     else:
@@ -101,7 +106,7 @@ def _failure(error: Exception, secrets: list[str], advice: str = "") -> dict[str
         )
     for secret in secrets:
         message = message.replace(secret, "***")
-    return {"error": name, "message": message}
+    return {"error": name, "message": _URL_SECRETS.sub("", message)}
 
 
 def _secrets(options: dict[str, Any]) -> list[str]:
