@@ -60,7 +60,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._readers: dict[str, Callable[[], Reading]] = {}
         self._versions: dict[ModelIdentity, VersionSeries] = {}
-        self._read_again = 0.0
+        self._answering: dict[str, ModelIdentity] = {}
+        self._read_again: dict[str, float] = {}
         self._codes, self._names = Bounded(), Bounded()
         self._define_requests()
         self._define_batches()
@@ -152,6 +153,7 @@ class Metrics:
         if event.previous is not None:
             self._set_info(event.previous, 0)
         self._set_info(event.model, 1)
+        self._answering[event.model.name] = event.model
         self._read(event.model.name)  # a worker that nobody asks says that it is ready, too
 
     def _set_info(self, model: ModelIdentity, value: int) -> None:
@@ -162,10 +164,16 @@ class Metrics:
         self._verdicts.labels(self._names(event.model.name), "passed" if event.passed else "refused").inc()
 
     def _closed(self, event: ModelClosed) -> None:
+        """Its series go, unless what answers now has them too: it was loaded again, or has the same version."""
+        answering = self._answering.get(event.model.name)
+        if event.model == answering:
+            return
         series = self._versions.pop(event.model, None)
-        if series is not None and not _shared():  # there, series cannot be taken away
+        if series is None or _shared():  # there, series cannot be taken away
+            return
+        self._info.remove(*series.names, event.model.digest[:80], event.model.source[:200])
+        if answering is None or self._version(answering).names != series.names:
             series.remove()
-            self._info.remove(*series.names, event.model.digest[:80], event.model.source[:200])
 
     def _polled(self, event: Polled) -> None:
         name = self._names(event.name)
@@ -182,8 +190,8 @@ class Metrics:
     def _read_sometimes(self, name: str) -> None:
         """Once a second will do for the processes that `/metrics` was not asked of."""
         now = monotonic()
-        if now >= self._read_again:
-            self._read_again = now + 1.0
+        if now >= self._read_again.get(name, 0.0):
+            self._read_again[name] = now + 1.0
             self._read(name)
 
     def _read(self, name: str) -> None:

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter as Tally
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,43 @@ def test_the_series_of_a_closed_version_go() -> None:
         metrics.observe(predicted(model))
         metrics.observe(ModelClosed(model))
     assert len(samples(metrics)) <= few + 3
+
+
+@pytest.mark.parametrize("digest", ["sha256:0", "sha256:1"])
+def test_the_series_of_what_answers_stay_when_another_load_of_it_is_closed(digest: str) -> None:
+    """It was loaded again meanwhile; or a registry gave its version to something else."""
+    metrics = Metrics()
+    first, again = ModelIdentity("films", "1", "sha256:0", "./m"), ModelIdentity("films", "1", digest, "./m")
+    other = ModelIdentity("films", "2", "sha256:2", "./m")
+    for model, before in ((first, None), (other, first), (again, other)):
+        metrics.observe(ModelSwapped(model, before, "follow"))
+        metrics.observe(predicted(model))
+    metrics.observe(ModelClosed(first))
+    metrics.observe(predicted(again))
+    found = samples(metrics)
+    assert found["matinee_requests_total{model=films,version=1}"] == 3
+    info = f"matinee_model_info{{digest={digest},model=films,source=./m,version=1}}"
+    assert [name for name in found if name.startswith("matinee_model_info") and "version=1" in name] == [info]
+    assert found[info] == 1
+
+
+def test_each_deployment_is_read_once_a_second_however_busy_another_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the processes that `/metrics` was not asked of: what they show must not be that of long ago."""
+    monkeypatch.setattr("matinee.monitor.metrics.monotonic", lambda: 100.0)
+    metrics, looks = Metrics(), Tally[str]()
+
+    def reader(name: str) -> Callable[[], Reading]:
+        def read() -> Reading:
+            looks[name] += 1
+            return Reading(0, ready=True, stale=False, stale_seconds=0.0)
+
+        return read
+
+    for name in ("busy", "quiet"):
+        metrics.watch(name, reader(name))
+    for name in ("busy", "busy", "quiet", "busy"):
+        metrics.observe(BatchRun(ModelIdentity(name, "1", "sha256:0", "./m"), 1, 10, 10, 0.1))
+    assert looks == {"busy": 1, "quiet": 1}
 
 
 def test_hostile_names_labels_and_codes_make_no_more_than_a_fixed_number_of_series() -> None:
