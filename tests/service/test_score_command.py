@@ -66,8 +66,11 @@ def test_a_pipe_gets_the_rows_and_a_person_the_summary(tmp_path: Path) -> None:
 def test_a_bad_call_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     """Unclear formats, missing files and unknown columns name the argument."""
     write_reviews(tmp_path / "in.csv", 1)
+    (tmp_path / "wide.csv").write_text("id,text\n", encoding="utf-16")
     for arguments, named in (
         (("absent.csv", "out.csv"), "IN"),
+        (("wide.csv", "out.csv"), "iconv -f UTF-16"),
+        (("in.csv", "./in.csv", "--restart"), "the input itself"),
         (("in.csv", "out.xlsx"), "--output-format"),
         (("in.csv", "out.csv", "--text-column", "review"), "--text-column"),
     ):

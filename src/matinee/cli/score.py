@@ -1,14 +1,15 @@
 """`matinee score IN OUT`: the rows of a whole file, with their predictions."""
 
 import asyncio
+import codecs
 import hashlib
-import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,12 +50,14 @@ def score(
     from matinee.core.events import Event
     from matinee.core.reference import ModelRef
     from matinee.rollout import open_model
-    from matinee.score import Job, format_of
+    from matinee.score import InvalidInput, Job, format_of
     from matinee.score.rows import Columns
     from matinee.settings import load_settings
 
     formats = (format_of(source, input_format, "--input-format"), format_of(target, output_format, "--output-format"))
     settings = load_settings({"model": model, "overflow": overflow})
+    if target != "-" and Path(source).exists() and Path(target).exists() and Path(source).samefile(target):
+        raise InvalidInput(f"OUT: {target} is the input itself; name another file")
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, formats[0], text_column))
 
@@ -94,10 +97,12 @@ def open_reader(source: str, form: str, column: str | None) -> "Iterator[Reader]
         yield ParquetReader(Path(source), column)
         return
     with ExitStack() as stack:
-        raw = _standard_input() if source == "-" else stack.enter_context(_open(source))
+        raw = _standard_input() if source == "-" else stack.enter_context(_opened(source))
+        if source != "-":  # there, a look ahead would wait for the first line
+            _check_encoding(source, raw)
         size = Path(source).stat().st_size if source != "-" else 0
         # What is not UTF-8 becomes a lone surrogate, so that only its own row is refused.
-        stream = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        stream = TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
         def done() -> float:
             return raw.tell() / size if size else 0.0
@@ -106,18 +111,26 @@ def open_reader(source: str, form: str, column: str | None) -> "Iterator[Reader]
         stream.detach()
 
 
-def _standard_input() -> IO[bytes]:
+def _standard_input() -> BufferedReader:
     """Beside `sys.stdin`, whose lock Python wants when it ends: a thread that waits for a line has it."""
     return os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
 
 
-def _open(source: str) -> IO[bytes]:
+def _opened(source: str) -> BufferedReader:
     from matinee.score import InvalidInput
 
     try:
         return Path(source).open("rb")
     except OSError as error:
         raise InvalidInput(f"IN: {source} cannot be read: {error.strerror}") from error
+
+
+def _check_encoding(source: str, raw: BufferedReader) -> None:
+    """UTF-16, as spreadsheets write it, is told by its first two bytes; raises `InvalidInput`."""
+    from matinee.score import InvalidInput
+
+    if raw.peek(2)[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        raise InvalidInput(f"IN: {source} is UTF-16: convert it, as in iconv -f UTF-16 -t UTF-8")
 
 
 def _identity(source: str, *parts: object) -> str:

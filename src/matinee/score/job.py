@@ -6,13 +6,14 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Protocol
 
 from matinee.core import background
-from matinee.core.errors import ClassifierFailed, InvalidRequest
+from matinee.core.errors import ClassifierFailed, InvalidRequest, MatineeError
 from matinee.core.prediction import Overflow, Prediction
 from matinee.score.journal import Journal, Progress
 from matinee.score.readers import InvalidInput, Reader
@@ -24,6 +25,12 @@ CHUNK_ROWS = 512
 CHUNKS_IN_FLIGHT = 3
 # What is wrong with one row; anything else (no model, no disk) ends the run, which the same command continues.
 _ROW_ERRORS = (InvalidRequest, ClassifierFailed)
+
+
+class OutputFailed(MatineeError):
+    """The disk is full, the folder is not there or may not be written to."""
+
+    code = "output_failed"
 
 
 class Predictor(Protocol):
@@ -60,10 +67,11 @@ async def score_file(job: Job, engine: Predictor, stdout: IO[str], report: Calla
     """Answer every row of the input. `report(rows, share)` is called after each chunk.
 
     Rows that cannot be answered go to `OUT.rejects.jsonl` with their number and the reason.
-    Raises `InvalidInput` when the target exists already, or a column would be overwritten.
+    Raises `InvalidInput` when the target exists already, or a column would be overwritten; `OutputFailed`.
     """
     output = _Output(job, stdout)
-    done = output.begin()
+    with _writing(job.target):
+        done = output.begin()
     rows = islice(job.reader.rows(), done, None)
     waiting: deque[tuple[list[Row | Reject], asyncio.Task[list[Prediction | Reject]]]] = deque()
     try:
@@ -74,15 +82,30 @@ async def score_file(job: Job, engine: Predictor, stdout: IO[str], report: Calla
                 waiting.append((chunk, asyncio.create_task(_answer(chunk, engine, job.overflow))))
             while waiting and (len(waiting) == CHUNKS_IN_FLIGHT or not chunk):
                 first, answers = waiting.popleft()
-                output.write(first, await answers)
+                answered = await answers
+                with _writing(job.target):
+                    output.write(first, answered)
                 report(output.rows, job.reader.done())
             if not chunk:
                 break
     finally:
         for _, task in waiting:
             task.cancel()
-    output.finish()
+    with _writing(job.target):
+        output.finish()
     return Summary(output.rows, output.refused, done, output.rejects if output.refused else None)
+
+
+@contextmanager
+def _writing(target: Path | None) -> Iterator[None]:
+    """Say what could not be written; a pipe that nobody reads any more ends the command as it ends others."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where, again = ("standard output", "") if target is None else (target, "; the same command then goes on")
+        raise OutputFailed(f"OUT: {where} cannot be written: {error.strerror}{again}") from error
 
 
 def _take(rows: Iterator[Row | Reject]) -> list[Row | Reject]:
@@ -118,11 +141,12 @@ class _Output:
         self._journal = Journal(job.target, job.identity) if job.target else None
         self.rejects = job.target.with_name(job.target.name + ".rejects.jsonl") if job.target else None
         self.rows = self.refused = 0
+        self._added = set(job.columns.names())
         self._writer = self._make_writer(stdout)
 
     def _make_writer(self, stdout: IO[str]) -> Writer:
         added = self._job.columns.names()
-        clash = sorted(set(added) & set(self._job.reader.columns))
+        clash = sorted(self._added & set(self._job.reader.columns))
         if clash:
             raise InvalidInput(f"--prefix: the input has a column {clash[0]} already; choose another prefix")
         columns = [*self._job.reader.columns, *added] if self._job.format == "csv" else None
@@ -130,11 +154,12 @@ class _Output:
             raise InvalidInput(
                 "--output-format: JSON Lines without fixed columns cannot become CSV; write jsonl or parquet"
             )
-        if self._job.target is None:
-            return StreamWriter(stdout, columns)
-        return (
-            ParquetWriter(self._job.target) if self._job.format == "parquet" else LineWriter(self._job.target, columns)
-        )
+        target, reader = self._job.target, self._job.reader
+        if self._job.format == "parquet":
+            if target is None:
+                raise InvalidInput("OUT: Parquet cannot be written to standard output; name a file")
+            return ParquetWriter(target, reader.schema)
+        return StreamWriter(stdout, columns) if target is None else LineWriter(target, columns)
 
     def begin(self) -> int:
         """Go back to what the journal says; returns the number of rows that are done."""
@@ -158,6 +183,7 @@ class _Output:
 
     def write(self, chunk: Sequence[Row | Reject], answers: Sequence[Prediction | Reject]) -> None:
         """Put one chunk on disk, then note it."""
+        self._check_names(chunk)
         answered = iter(answers)
         results = [(row, row if isinstance(row, Reject) else next(answered)) for row in chunk]
         refused = [result for _, result in results if isinstance(result, Reject)]
@@ -172,6 +198,12 @@ class _Output:
         self.refused += len(refused)
         if self._journal:
             self._journal.commit(Progress(self._job.identity, self.rows, self.refused, position, rejects_bytes))
+
+    def _check_names(self, chunk: Sequence[Row | Reject]) -> None:
+        """Objects of JSON Lines differ, so each is asked whether it has one of the added names already."""
+        for row in chunk:
+            if isinstance(row, Row) and (clash := self._added & row.fields.keys()):
+                raise InvalidInput(f"--prefix: row {row.number} has {min(clash)} already; choose another prefix")
 
     def _append_rejects(self, refused: Sequence[Reject]) -> int:
         if self.rejects is None:

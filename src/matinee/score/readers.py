@@ -5,7 +5,9 @@ A row is refused, never the file: wrong number of fields, no text, text that is 
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -13,7 +15,9 @@ from matinee.core.errors import MatineeError, MissingExtra
 from matinee.score.rows import Reject, Row
 
 MAX_LINE_CHARACTERS = 16 * 1024 * 1024
+_SURROGATE = re.compile("[\ud800-\udfff]")
 FORMATS = ("csv", "jsonl", "parquet")
+_USUAL_NAMES = ("text", "review", "sentence", "content")
 _SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 
 
@@ -26,9 +30,13 @@ class InvalidInput(MatineeError):
 
 
 class Reader(Protocol):
-    """Rows of one file, in order; `columns` is known once the first row was asked for (JSON Lines: never)."""
+    """Rows of one file, in order.
+
+    `columns` is empty for JSON Lines, whose objects may differ; `schema` has the types of Parquet's, else none.
+    """
 
     columns: list[str]
+    schema: Any
 
     def rows(self) -> Iterator[Row | Reject]:
         """Every row, numbered from 1."""
@@ -49,7 +57,7 @@ def format_of(path: str, given: str | None, option: str) -> str:
 def pick_column(columns: list[str], asked: str | None) -> str:
     """The column with the texts: the one asked for, else `text`, `review`, or the only one there is."""
     if asked is None:
-        usual = [name for name in ("text", "review", "sentence", "content") if name in columns]
+        usual = [name for name in _USUAL_NAMES if name in columns]
         asked = usual[0] if usual else (columns[0] if len(columns) == 1 else None)
     if asked is None or asked not in columns:
         known = ", ".join(columns[:20])
@@ -63,31 +71,59 @@ def check_text(number: int, fields: dict[str, Any], text: object) -> Row | Rejec
         return Reject(number, "the text is missing" if text is None else "the text is not a string")
     if not text.strip():
         return Reject(number, "the text is empty")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
+    if not _is_unicode(text):
         return Reject(number, "the text is not valid UTF-8")
-    return Row(number, fields, text)
+    return Row(number, fields, text) if _is_unicode(fields) else Reject(number, "the row is not valid UTF-8")
+
+
+def _is_unicode(value: object) -> bool:
+    r"""Whether it can be written: bytes that are no UTF-8, and JSON's `"\ud800"`, are lone surrogates here."""
+    if isinstance(value, str):
+        return value.isascii() or not _SURROGATE.search(value)
+    if isinstance(value, dict):
+        return all(map(_is_unicode, value)) and all(map(_is_unicode, value.values()))
+    return not isinstance(value, list) or all(map(_is_unicode, value))
+
+
+def check_columns(columns: list[str]) -> list[str]:
+    """The same names; raises `InvalidInput` when one is there twice: a row could keep only one of the two."""
+    twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
+    if twice:
+        raise InvalidInput(f"the input names the column {twice[0]} twice; rename one of them")
+    return columns
 
 
 class CsvReader:
-    """Comma-separated values with a header line, as RFC 4180 and Python's csv module read them."""
+    """Values with a header line, as RFC 4180 and Python's csv module read them.
+
+    Commas separate them; where the header line has none, semicolons or tabs do: spreadsheets write those in many
+    countries.
+    """
+
+    schema = None
 
     def __init__(self, stream: IO[str], column: str | None, position: Callable[[], float]) -> None:
         csv.field_size_limit(MAX_LINE_CHARACTERS)
-        self._rows = csv.reader(stream)
+        self._ended = False
+        lines = self._lines(stream)
+        first = next(lines, "")
+        self._rows = csv.reader(chain([first], lines), delimiter=_delimiter(first))
         self.columns = self._header()
         self._column = pick_column(self.columns, column)
         self.done = position
 
+    def _lines(self, stream: IO[str]) -> Iterator[str]:
+        """Every line, and a note that there are no more: a row that asks for another one was never closed."""
+        yield from stream
+        self._ended = True
+
     def _header(self) -> list[str]:
-        try:
-            columns = next(self._rows)
-        except StopIteration:
-            raise InvalidInput("the input is empty: CSV needs a header line") from None
-        if len(set(columns)) != len(columns):
-            raise InvalidInput("the header line names a column twice")
-        return columns
+        columns = next(self._rows, [])
+        if not any(columns):
+            raise InvalidInput("the input is empty, or its first line is: CSV needs a header line")
+        if "\0" in "".join(columns) or not _is_unicode(columns):
+            raise InvalidInput("the header line is not UTF-8: convert the file, as in iconv -f LATIN1 -t UTF-8")
+        return check_columns(columns)
 
     def rows(self) -> Iterator[Row | Reject]:
         """Every row after the header; blank lines are no rows."""
@@ -104,19 +140,31 @@ class CsvReader:
             if not values:
                 continue
             number += 1
-            if len(values) != len(self.columns):
-                yield Reject(number, f"{len(values)} fields where the header has {len(self.columns)}")
-                continue
-            fields = dict(zip(self.columns, values, strict=True))
-            yield check_text(number, fields, fields[self._column])
+            yield self._row(number, values)
+
+    def _row(self, number: int, values: list[str]) -> Row | Reject:
+        if self._ended:
+            return Reject(number, "a quotation mark is never closed, and all that follows it is this row")
+        if len(values) != len(self.columns):
+            return Reject(number, f"{len(values)} fields where the header has {len(self.columns)}")
+        fields = dict(zip(self.columns, values, strict=True))
+        return check_text(number, fields, fields[self._column])
+
+
+def _delimiter(header: str) -> str:
+    """What separates the names: the first of comma, semicolon and tab that is there outside of quotation marks."""
+    outside = "".join(header.split('"')[::2])
+    return next((mark for mark in ",;\t" if mark in outside), ",")
 
 
 class JsonlReader:
-    """One JSON object a line; the objects need not have the same keys."""
+    """One JSON object a line; the objects need not have the same keys, and the first one tells which holds the text."""
+
+    schema = None
 
     def __init__(self, stream: IO[str], column: str | None, position: Callable[[], float]) -> None:
         self._stream = stream
-        self._column = column or "text"
+        self._column = column
         self.columns: list[str] = []
         self.done = position
 
@@ -141,6 +189,8 @@ class JsonlReader:
             return Reject(number, "the line is not JSON")
         if not isinstance(fields, dict):
             return Reject(number, "the line is not a JSON object")
+        if self._column is None:
+            self._column = pick_column(list(fields), None)
         return check_text(number, fields, fields.get(self._column))
 
 
@@ -153,14 +203,22 @@ class ParquetReader:
             self._file = parquet.ParquetFile(path)
         except (OSError, ValueError) as error:  # pyarrow's own errors derive from ValueError
             raise InvalidInput("the input is not a Parquet file") from error
-        self.columns = list(self._file.schema_arrow.names)
+        self.schema = self._file.schema_arrow
+        self.columns = check_columns(list(self.schema.names))
         self._column = pick_column(self.columns, column)
         self._read = 0
 
     def rows(self) -> Iterator[Row | Reject]:
-        """Every row."""
-        for batch in self._file.iter_batches(batch_size=1024):
-            for fields in batch.to_pylist():
+        """Every row; raises `InvalidInput` where the file is damaged."""
+        batches = self._file.iter_batches(batch_size=1024)
+        while True:
+            try:
+                rows = next(batches).to_pylist()
+            except StopIteration:
+                return
+            except (OSError, ValueError) as error:
+                raise InvalidInput(f"the input cannot be read after row {self._read}: the file is damaged") from error
+            for fields in rows:
                 self._read += 1
                 yield check_text(self._read, fields, fields[self._column])
 

@@ -3,16 +3,18 @@
 Everything is written beside the target first (`OUT.partial`); the target appears whole, by a rename, or not at all.
 """
 
+import base64
 import csv
 import io
 import json
 import os
 import shutil
 from collections.abc import Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from matinee.score.readers import import_parquet
+from matinee.score.readers import InvalidInput, import_parquet
 
 Fields = dict[str, Any]
 
@@ -53,7 +55,9 @@ class LineWriter:
             return stream.tell()
 
     def finish(self) -> None:
-        """Rename the file to its target."""
+        """Rename the file to its target; of an input without rows it has the header."""
+        if self._columns and self._partial.stat().st_size == 0:
+            self.write([])
         self._partial.replace(self._target)
 
 
@@ -63,29 +67,38 @@ class StreamWriter:
     def __init__(self, stream: IO[str], columns: Sequence[str] | None) -> None:
         self._stream = stream
         self._columns = columns
-        self._written = 0
+        self._chunks = 0
 
     def resume(self, position: int) -> None:
         """A pipe starts at its beginning; there is nothing to cut."""
 
     def write(self, rows: Sequence[Fields]) -> int:
-        """Write one chunk; returns the number of rows so far."""
-        self._stream.write(encode(rows, self._columns, self._columns if self._written == 0 else None))
+        """Write one chunk; returns the number of chunks so far."""
+        self._stream.write(encode(rows, self._columns, None if self._chunks else self._columns))
         self._stream.flush()
-        self._written += len(rows)
-        return self._written
+        self._chunks += 1
+        return self._chunks
 
     def finish(self) -> None:
-        """Everything is out already."""
+        """Everything is out already; of an input without rows, now the header."""
+        if not self._chunks:
+            self.write([])
 
 
 class ParquetWriter:
-    """One small Parquet file for each chunk, merged at the end; positions count chunks."""
+    """One small Parquet file for each chunk, merged at the end; positions count chunks.
 
-    def __init__(self, target: Path) -> None:
+    `schema` has the types of the columns that come from a Parquet file; those of others are told by their values.
+    """
+
+    def __init__(self, target: Path, schema: Any = None) -> None:
+        import pyarrow
+
         self._target = target
         self._parts = partial_path(target)
         self._parquet = import_parquet()
+        self._types = {field.name: field.type for field in schema or ()}
+        self._schema = pyarrow.schema([])
         self._count = 0
 
     def resume(self, position: int) -> None:
@@ -95,33 +108,68 @@ class ParquetWriter:
         for part in self._parts.iterdir():
             if part.suffix != ".parquet" or int(part.stem) >= position:
                 part.unlink()
+            else:
+                self._schema = _unified(self._schema, self._parquet.read_schema(part))
 
     def write(self, rows: Sequence[Fields]) -> int:
-        """Write one part and force it to disk; returns the number of parts."""
-        import pyarrow
+        """Write one part and force it to disk; returns the number of parts.
 
+        Raises `InvalidInput` for a column that Parquet cannot hold: before it is on disk, not when all is merged.
+        """
+        table = self._table(rows)
+        self._schema = _unified(self._schema, table.schema)
         path = self._parts / f"{self._count:08}.parquet"
         unfinished = path.with_suffix(".writing")
         with unfinished.open("wb") as stream:
-            self._parquet.write_table(pyarrow.Table.from_pylist(list(rows)), stream, compression="zstd")
+            self._parquet.write_table(table, stream, compression="zstd")
             stream.flush()
             os.fsync(stream.fileno())
         unfinished.replace(path)
         self._count += 1
         return self._count
 
-    def finish(self) -> None:
-        """Merge the parts, one at a time, into the target."""
+    def _table(self, rows: Sequence[Fields]) -> Any:
+        """A column for each name that any of the rows has."""
         import pyarrow
 
-        parts = sorted(self._parts.glob("*.parquet"))
-        schema = pyarrow.unify_schemas([self._parquet.read_schema(part) for part in parts]) if parts else None
+        names = dict.fromkeys([*self._types, *(name for row in rows for name in row)])
+        columns = {}
+        for name in names:
+            try:
+                columns[name] = pyarrow.array([row.get(name) for row in rows], type=self._types.get(name))
+            except (ValueError, TypeError, OverflowError, NotImplementedError):
+                raise _mixed(name) from None
+        return pyarrow.table(columns)
+
+    def finish(self) -> None:
+        """Merge the parts, one at a time, into the target."""
         merged = self._target.with_name(self._target.name + ".merging")
-        with self._parquet.ParquetWriter(merged, schema or pyarrow.schema([]), compression="zstd") as writer:
-            for part in parts:
-                writer.write_table(self._parquet.read_table(part, schema=schema))
+        with self._parquet.ParquetWriter(merged, self._schema, compression="zstd") as writer:
+            for part in sorted(self._parts.glob("*.parquet")):
+                writer.write_table(self._parquet.read_table(part, schema=self._schema))
         merged.replace(self._target)
         shutil.rmtree(self._parts)
+
+
+def _unified(known: Any, new: Any) -> Any:
+    """One schema for both, whole numbers becoming fractions where needed; raises `InvalidInput` naming the column."""
+    import pyarrow
+
+    for name in (name for name in new.names if name in known.names):
+        try:
+            pyarrow.unify_schemas(
+                [pyarrow.schema([known.field(name)]), pyarrow.schema([new.field(name)])], promote_options="permissive"
+            )
+        except (ValueError, TypeError):
+            raise _mixed(name) from None
+    return pyarrow.unify_schemas([known, new], promote_options="permissive")
+
+
+def _mixed(name: str) -> InvalidInput:
+    return InvalidInput(
+        f"--output-format: Parquet cannot hold the column {name}: its values are of several kinds, or longer than "
+        "64 bits; write jsonl"
+    )
 
 
 def partial_path(target: Path) -> Path:
@@ -132,10 +180,28 @@ def partial_path(target: Path) -> Path:
 def encode(rows: Sequence[Fields], columns: Sequence[str] | None, header: Sequence[str] | None) -> str:
     """`rows` as CSV with `columns`, or as JSON Lines when there are none."""
     if columns is None:
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        return "".join(_json(row) + "\n" for row in rows)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     if header is not None:
         writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """What CSV shows of a value of Parquet: JSON of what has parts, base64 of bytes."""
+    if isinstance(value, list | dict):
+        return _json(value)
+    return _plain(value) if isinstance(value, bytes) else value
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> str:
+    """What JSON has no type for: ISO 8601 of dates and times, base64 of bytes, the digits of decimals."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
