@@ -172,7 +172,9 @@ class Metrics:
         if series is None or _shared():  # there, series cannot be taken away
             return
         self._info.remove(*series.names, event.model.digest[:80], event.model.source[:200])
-        if answering is None or self._version(answering).names != series.names:
+        if answering is not None and self._version(answering).names == series.names:
+            series.count()
+        else:
             series.remove()
 
     def _polled(self, event: Polled) -> None:

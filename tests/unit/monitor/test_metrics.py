@@ -90,11 +90,13 @@ def test_the_series_of_a_closed_version_go() -> None:
     metrics = Metrics()
     metrics.observe(predicted())
     few = len(samples(metrics))
+    before = ONE
     for number in range(1000):
-        model = ModelIdentity("films", f"v{number}", "sha256:0", "./models")
-        metrics.observe(ModelSwapped(model, None, "follow"))
+        model = ModelIdentity("films", f"version {number}", "sha256:0", "./models")
+        metrics.observe(ModelSwapped(model, before, "follow"))
         metrics.observe(predicted(model))
-        metrics.observe(ModelClosed(model))
+        metrics.observe(ModelClosed(before))
+        before = model
     assert len(samples(metrics)) <= few + 3
 
 
