@@ -133,8 +133,7 @@ class Metrics:
             handler(event)
 
     def _version(self, model: ModelIdentity) -> "VersionSeries":
-        series = self._versions.get(model)
-        if series is None:
+        if (series := self._versions.get(model)) is None:
             series = self._versions[model] = VersionSeries(self, model)
         return series
 
@@ -172,9 +171,8 @@ class Metrics:
         if series is None or _shared():  # there, series cannot be taken away
             return
         self._info.remove(*series.names, event.model.digest[:80], event.model.source[:200])
-        if answering is not None and self._version(answering).names == series.names:
-            series.count()
-        else:
+        series.count()
+        if answering is None or self._version(answering).names != series.names:
             series.remove()
 
     def _polled(self, event: Polled) -> None:
