@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -68,12 +69,12 @@ def rollback(
     if name is None:
         name = str(server.models()[0]["name"])
     began = time.perf_counter()
-    answer = server.call("POST", f"/models/{name}/rollback")
+    model = server.call("POST", f"/models/{quote(name, safe='')}/rollback", "model")
     milliseconds = (time.perf_counter() - began) * 1000
     if as_json:
-        typer.echo(json.dumps(answer))
+        typer.echo(json.dumps({"model": model}))
     else:
-        live = answer["model"]["live"]
+        live = model["live"]
         typer.echo(f"{name} answers with {live['version']} again (after {milliseconds:.0f} ms)")
 
 
@@ -170,24 +171,25 @@ class Server:
 
     def models(self) -> list[Mapping[str, Any]]:
         """The state of every deployment."""
-        models: list[Mapping[str, Any]] = self.call("GET", "/models")["models"]
+        models: list[Mapping[str, Any]] = self.call("GET", "/models", "models")
         return models
 
-    def call(self, method: str, path: str) -> Any:
-        """Raises `ServerAway`, and `ServerRefused` with the server's own words."""
+    def call(self, method: str, path: str, wanted: str) -> Any:
+        """The field `wanted` of the answer; raises `ServerAway`, and `ServerRefused` with the server's own words."""
+        from http.client import HTTPException
         from urllib.error import HTTPError, URLError
         from urllib.request import Request, urlopen
 
         asked = Request(self._url + path, method=method, headers=self._headers)  # noqa: S310 - http or https, see above
         try:
             with urlopen(asked, timeout=60) as answer:  # noqa: S310
-                return json.loads(answer.read(LONGEST_ANSWER))
+                return json.loads(answer.read(LONGEST_ANSWER))[wanted]
         except HTTPError as error:
             words = _detail(error.read(LONGEST_ANSWER))
             raise ServerRefused(words or f"{self._url} answers {error.code}") from None
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException) as error:
             raise ServerAway(f"no server answers at {self._url}: {getattr(error, 'reason', error)}") from None
-        except ValueError:
+        except (ValueError, LookupError, TypeError):
             raise ServerAway(f"what answers at {self._url} is not matinee") from None
 
 

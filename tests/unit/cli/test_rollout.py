@@ -116,7 +116,20 @@ def test_what_the_server_refuses_is_told_in_its_own_words(url: str) -> None:
     assert "answers 502" in str(run("watch", "--once", "--url", url).exception)
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "file:///etc/passwd"])
+@pytest.mark.parametrize("document", [[], {"detail": "another program"}, 7])
+def test_another_program_is_not_taken_for_matinee(url: str, document: object) -> None:
+    """It answers with JSON, and with something else in it."""
+    Talker.answers["/models"] = (200, document)
+    assert "is not matinee" in str(run("watch", "--once", "--url", url).exception)
+
+
+def test_a_name_is_one_part_of_the_address(url: str) -> None:
+    """Whatever somebody types."""
+    Talker.answers["/models/a%20b%2Fc/rollback"] = (404, {"detail": "no model is called that"})
+    assert "no model" in str(run("rollback", "a b/c", "--url", url).exception)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://127.0.0.1:port", "file:///etc/passwd"])
 def test_without_a_server_there_is_one_sentence(address: str) -> None:
     """Nobody listens, or the address is none."""
     assert isinstance(run("watch", "--once", "--url", address).exception, ServerAway)
