@@ -4,6 +4,7 @@ The exporter has its own thread and a bounded queue; what finds no room there is
 resource attributes are set by the variables of the OpenTelemetry SDK (`OTEL_TRACES_SAMPLER` and so on).
 """
 
+import threading
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from matinee.core.errors import MissingExtra
 from matinee.core.events import BatchRun, Event, Predicted
 from matinee.core.prediction import ModelIdentity
 
+CLOSE_SECONDS = 1.0
 NANOSECONDS = 1_000_000_000
 
 
@@ -78,9 +80,10 @@ class Traces:
         self._tracer.start_span("model", batch, start_time=began, attributes=attributes).end(at)
 
     def close(self) -> None:
-        """Send what is left; blocking, for 3 seconds at most."""
-        self._provider.force_flush(3000)
-        self._provider.shutdown()
+        """Send what is left; blocking, for `CLOSE_SECONDS` at most, which the SDK's own limits do not ensure."""
+        closing = threading.Thread(target=self._provider.shutdown, name="matinee-traces", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
 
 
 def _exporter(address: str) -> Any:

@@ -1,5 +1,6 @@
 """Spans of a request: what waited, what ran, and how they hang together."""
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -49,6 +50,31 @@ def test_a_request_holds_its_queue_and_its_batch_and_that_the_model() -> None:
     }
     assert (spans["request"].attributes or {})["matinee.request_id"] == "r-1"
     assert not any("opinion" in span.to_json() for span in kept.spans)
+
+
+class Hanging(SpanExporter):
+    """A collector that takes what comes and never answers, until it is released."""
+
+    def __init__(self) -> None:
+        self.reached, self.release, self.answered = threading.Event(), threading.Event(), False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Wait."""
+        self.reached.set()
+        self.release.wait(60)
+        self.answered = True
+        return SpanExportResult.FAILURE
+
+
+def test_a_collector_that_hangs_does_not_hold_up_the_end_of_the_server() -> None:
+    """The server would be ended by its last timer, with exit status 1."""
+    hanging = Hanging()
+    traces = Traces("", hanging)
+    traces.observe(predicted())
+    traces.close()
+    assert hanging.reached.is_set()
+    assert not hanging.answered
+    hanging.release.set()
 
 
 def test_an_answer_from_the_cache_has_no_run_of_the_model() -> None:
