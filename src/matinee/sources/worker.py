@@ -10,6 +10,8 @@ import re
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,9 +19,11 @@ from matinee.core.errors import InvalidReference, MatineeError
 from matinee.core.reference import ModelRef
 from matinee.sources import SOURCES, Publisher, Remote, Source, SourceOptions
 from matinee.sources.isolated import revision_from, revision_to
-from matinee.sources.processes import end
+from matinee.sources.processes import end, resident
 
+MOST_BYTES = 512 * 1024**2  # of memory, while it looks at a registry; MLflow needs 160 MiB
 _IDLE_SECONDS = 600.0
+_LOOK_EVERY_SECONDS = 0.1
 _URL_SECRETS = re.compile(r"(?<=://)[^/\s@]*@|(?<=\?)[^\s=]+=\S+")  # user and password, and what signs an address
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 
@@ -43,7 +47,10 @@ def main() -> None:
             request = json.loads(lines.get(timeout=_IDLE_SECONDS))
         except queue.Empty:
             return
-        _send(replies, _answer(source, request, secrets))
+        looking = request["do"] == "resolve"
+        with within_memory(replies, MOST_BYTES) if looking else nullcontext():
+            answer = _answer(source, request, secrets)
+        _send(replies, answer)
 
 
 def _private_output() -> IO[str]:
@@ -62,6 +69,28 @@ def _listen(requests: IO[bytes], lines: "queue.SimpleQueue[bytes]", workspace: P
         lines.put(line)
     shutil.rmtree(workspace, ignore_errors=True)
     end(os.getpid())
+
+
+@contextmanager
+def within_memory(replies: IO[str], most: int) -> Iterator[None]:
+    """End this process if it comes to hold more than `most` bytes in the block, because an answer does not end.
+
+    No client library bounds what it reads of one, and the machine's memory is the server's as well.
+    """
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_LOOK_EVERY_SECONDS):
+            if resident(os.getpid()) > most:
+                message = f"the registry's answer took more than {most / 1024**2:.0f} MiB of memory"
+                _send(replies, {"error": "SourceUnavailable", "message": message})
+                end(os.getpid())
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def _answer(source: Source, request: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
