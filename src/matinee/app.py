@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -45,6 +46,7 @@ from matinee.ui import POLICY, page_files
 from matinee.verify import Policy
 
 CLOSE_SECONDS = 1.5  # at shutdown, for what no request waits for
+SPARE_SECONDS = 10.0  # by which the limit of a look comes after that of its client, which says more
 ROLLBACKS = ("rollback", "auto-rollback")  # causes of `ModelSwapped`
 
 
@@ -220,6 +222,7 @@ def rollout_options(settings: Settings) -> RolloutOptions:
     """How versions change, and what each of them may hold."""
     return RolloutOptions(
         poll_seconds=settings.poll_seconds,
+        poll_timeout=settings.registry_seconds + SPARE_SECONDS,
         warm_seconds=settings.warm_seconds,
         state_dir=cache_dir(settings) / "history",
         gate=gate_limits(settings),
@@ -234,8 +237,8 @@ def rollout_options(settings: Settings) -> RolloutOptions:
 
 
 def gate_limits(settings: Settings) -> GateLimits:
-    """What a new version must prove."""
-    return GateLimits(
+    """What a new version must prove; an operator's own file of examples may be long, and is answered to its end."""
+    limits = GateLimits(
         golden=settings.gate_golden,
         golden_share=settings.gate_golden_share,
         flips=settings.gate_flips,
@@ -244,6 +247,7 @@ def gate_limits(settings: Settings) -> GateLimits:
         memory_bytes=settings.gate_memory_bytes,
         label_names=settings.gate_label_names,
     )
+    return replace(limits, answer_seconds=settings.gate_load_seconds) if settings.gate_golden else limits
 
 
 def create_observers(settings: Settings) -> Observers:

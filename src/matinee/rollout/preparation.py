@@ -124,7 +124,7 @@ class Preparation:
             undo.push_async_callback(self._closed, opened.classifier, limit)
             opened = opened.renamed(self._options.gate.label_names)
             with in_time("answering the golden examples", limit):
-                await background.run(lambda: self._warm_up(opened), limit=limit)
+                await background.run(lambda: self._warm_up(opened, limit), limit=limit)
             version = await self._version(opened, before, figures)
             with suppress(SourceUnavailable):  # it answers, even if the cache cannot be written to
                 await background.run(lambda: self._opening.confirm(parcel))
@@ -145,9 +145,9 @@ class Preparation:
         with suppress(ModelRejected), refusing("closing"):
             await background.run(classifier.close, limit=limit)
 
-    def _warm_up(self, opened: Opened) -> None:
+    def _warm_up(self, opened: Opened, seconds: float) -> None:
         golden = golden_examples(self._options.gate, opened.parcel)
-        answered = answer_all(opened.classifier, [example.text for example in golden], 10.0)
+        answered = answer_all(opened.classifier, [example.text for example in golden], seconds)
         reasons, _ = golden_reasons(golden, answered, self._options.gate)
         if reasons:
             raise ModelRejected(reasons)

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.unit.rollout.stage import House, known_flavor, unavailable
@@ -178,6 +180,21 @@ def test_without_registry_and_cache_it_is_not_ready_and_comes_up_by_itself(tmp_p
             deployment.hint()
             await deployment.opened()
             assert deployment.state.error == ""
+
+    asyncio.run(scene())
+
+
+def test_golden_examples_have_as_long_as_the_setting_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator's file may be long, and the model slow: by this clock a text takes minutes."""
+    ticks = count(step=60.0)
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks), process_time=lambda: 0.0)
+    monkeypatch.setattr("matinee.rollout.trial.time", clock)
+
+    async def scene() -> None:
+        house = House(tmp_path, gate=GateLimits(load_seconds=1000.0))
+        house.publish("one", examples=[Example("a good film", "positive")] * 5)
+        async with house.open():
+            assert (await house.ask())[0][1] == "positive"
 
     asyncio.run(scene())
 
