@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from matinee.core.bundle import Bundle, Revision, VerifiedBundle
-from matinee.core.errors import MatineeError, ModelRejected
+from matinee.core.errors import MatineeError, ModelRejected, RevisionNotFound, SourceUnavailable
 from matinee.core.events import ModelOpened, Observe
 from matinee.core.manifest import Example, Manifest
 from matinee.core.prediction import Classifier, ModelIdentity
@@ -205,9 +205,17 @@ class Opening:
         return parcel
 
     def _other(self, reference: ModelRef, undo: ExitStack) -> Parcel:
-        """A second model: the settings that force flavor and labels were meant for the first one."""
+        """A second model: the settings that force flavor and labels were meant for the first one.
+
+        While its registry is away, the last good one from the cache will do; a cascade's manifest says its digest.
+        """
         sources = self._stages.sources
-        bundle = sources.pull(sources.resolve(reference))
+        try:
+            bundle = sources.pull(sources.resolve(reference))
+        except (SourceUnavailable, RevisionNotFound):
+            if (last := sources.last_good(reference)) is None:
+                raise
+            bundle = last
         undo.callback(sources.release, bundle)
         return Parcel(inspect(bundle, Policy()))
 

@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.fakes import words
-from tests.unit.rollout.stage import known_flavor
+from tests.unit.rollout.stage import Scripted, known_flavor, unavailable
 
 from matinee.core.errors import ModelRejected, RevisionNotFound
 from matinee.core.events import Event, ModelOpened
@@ -15,7 +16,7 @@ from matinee.core.manifest import Manifest
 from matinee.core.reference import ModelRef
 from matinee.flavors import LoadOptions
 from matinee.rollout import Stages, open_model
-from matinee.rollout.opening import Opened, Renamed
+from matinee.rollout.opening import Opened, Opening, Renamed
 from matinee.sources import SourceOptions, Sources
 from matinee.verify import Policy
 
@@ -98,6 +99,28 @@ def test_two_models_put_together_by_a_setting_are_named_by_both(tmp_path: Path) 
     assert answer.scores == pytest.approx((0.2, 0.8), abs=1e-5), "the full model's own answer"
     words.write(one, bias=0.05, quick=True)
     assert opened(tmp_path, two, quick=one).identity.digest != both.identity.digest
+
+
+@pytest.mark.parametrize("chosen_by", ["manifest", "setting"])
+def test_a_cascade_opens_from_the_cache_while_the_registry_of_its_members_is_away(
+    tmp_path: Path, chosen_by: str
+) -> None:
+    """All its files are here; what was looked up long ago is marked stale."""
+    quick, full = (words.write(tmp_path / name, quick=name == "quick") for name in ("quick", "full"))
+    sources = Scripted(SourceOptions(cache_dir=tmp_path / "cache", settle_seconds=0.0, attempts=1))
+    stages = Stages(sources, Policy(), LoadOptions(), lambda _: None)
+    if chosen_by == "setting":
+        reference, stages = ModelRef.parse(str(full)), replace(stages, quick=ModelRef.parse(str(quick)))
+    else:
+        digests = [opened(tmp_path, folder).identity.digest for folder in (quick, full)]
+        reference = ModelRef.parse(str(cascade(tmp_path / "both", quick, full, *digests)))
+    digest = open_model("both", reference, stages).identity.digest
+    sources.answer = unavailable
+    bundle = sources.last_good(reference)
+    assert bundle is not None
+    again = Opening("both", reference, stages).unpack(bundle)
+    assert again.digest == digest
+    assert again.stale
 
 
 def test_whatever_a_models_code_raises_is_a_refusal(tmp_path: Path) -> None:
