@@ -14,6 +14,7 @@ import signal
 import socket
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
@@ -32,6 +33,27 @@ METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it
 Run = Callable[["Line"], None]
 
 
+class Messages:
+    """What is to be told over a socket, in order; what finds no room there (ten messages, in a container) waits."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[bytes] = deque()
+
+    def add(self, message: bytes) -> None:
+        """Tell it when its turn comes; the same again, while it waits, says nothing new."""
+        if message not in self._waiting:
+            self._waiting.append(message)
+
+    def send(self, sock: socket.socket) -> None:
+        """Send as much as there is room for."""
+        while self._waiting:
+            try:
+                sock.send(self._waiting[0], socket.MSG_DONTWAIT)
+            except OSError:  # whoever listens is busy, or gone
+                return
+            self._waiting.popleft()
+
+
 class Line:
     """A worker's end of its line to the parent; satisfies `matinee.api.siblings.Siblings`."""
 
@@ -39,22 +61,25 @@ class Line:
         self._sock = sock
         self._parent = os.getppid()
         self._beats = 0
+        self._untold = Messages()
 
     def beat(self) -> None:
         """Called ten times a second: one heartbeat a second, and a stop when the parent is gone."""
         self._beats += 1
         if self._beats % 10 == 0:
-            self._send("alive", "")
+            self.tell("alive", "")
+        self._untold.send(self._sock)
         if os.getppid() != self._parent:
             signal.raise_signal(signal.SIGTERM)
 
     def started(self) -> None:
         """The models are loaded."""
-        self._send("started", "")
+        self.tell("started", "")
 
     def tell(self, operation: str, subject: str) -> None:
         """The parent hands it on."""
-        self._send(operation, subject)
+        self._untold.add(f"{operation} {subject}".encode())
+        self._untold.send(self._sock)
 
     def listen(self, obey: Obey) -> None:
         """Obey what the parent hands on."""
@@ -66,12 +91,6 @@ class Line:
 
         asyncio.get_running_loop().add_reader(self._sock, read)
 
-    def _send(self, operation: str, subject: str) -> None:
-        try:
-            self._sock.send(f"{operation} {subject}".encode(), socket.MSG_DONTWAIT)
-        except OSError:  # the parent is gone or busy: the next beat tells
-            return
-
 
 @dataclass(slots=True)
 class Worker:
@@ -82,6 +101,7 @@ class Worker:
     born: float
     due: float
     started: bool = False
+    untold: Messages = field(default_factory=Messages)
 
 
 @dataclass(slots=True)
@@ -138,6 +158,8 @@ class Supervisor:
                 self._announce()
             elif message != b"alive ":
                 self._hand_on(worker, message)
+        for worker in self.workers:
+            worker.untold.send(worker.sock)
 
     def _announce(self) -> None:
         if not self.announced and all(worker.started for worker in self.workers):
@@ -147,10 +169,7 @@ class Supervisor:
     def _hand_on(self, sender: Worker, message: bytes) -> None:
         for worker in self.workers:
             if worker is not sender:
-                try:
-                    worker.sock.send(message, socket.MSG_DONTWAIT)
-                except OSError:  # it is dying, or drowning: its successor asks the registry anyway
-                    continue
+                worker.untold.add(message)
 
     def _bury(self) -> None:
         """Forget the dead; one that could not even start ends everything with its own status."""

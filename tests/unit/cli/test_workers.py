@@ -7,7 +7,7 @@ from pathlib import Path
 
 # In a process of its own, since it forks. A worker notes its birth, and then does what `behaviour` says.
 SCENE = """
-import os, signal, sys, time
+import asyncio, os, signal, sys, time
 from pathlib import Path
 from matinee.cli import workers
 
@@ -21,6 +21,8 @@ def run(line):
         file.write("born\\n")
     if behaviour == "bug":
         raise ZeroDivisionError
+    if behaviour == "busy":
+        talk(line)
     if behaviour == "slow":
         time.sleep(1.0)
     elif births.read_text().count("born") == 1:
@@ -29,10 +31,30 @@ def run(line):
     line.started()
     time.sleep(3600)
 
+def talk(line):
+    "One tells much while the other does not listen."
+    try:
+        (births.parent / "speaker").touch(exist_ok=False)
+    except FileExistsError:
+        time.sleep(1.0)
+        heard = []
+        loop = asyncio.new_event_loop()
+        loop.call_soon(line.listen, lambda _, subject: heard.append(int(subject)) or len(heard) == 300 and loop.stop())
+        loop.run_forever()
+        births.with_name("heard").write_text("all" if heard == list(range(300)) else "not all")
+        line.started()
+        time.sleep(3600)
+    for number in range(300):
+        line.tell("leave", str(number))
+    line.started()
+    while True:
+        time.sleep(0.01)
+        line.beat()
+
 def ready():
     supervisor.stopping = True
 
-supervisor = workers.Supervisor(1, run, ready, stop_seconds=30.0)
+supervisor = workers.Supervisor(1 + (behaviour == "busy"), run, ready, stop_seconds=30.0)
 try:
     raise SystemExit(supervisor.loop())
 finally:
@@ -68,3 +90,9 @@ def test_a_worker_with_a_bug_leaves_what_belongs_to_its_parent_alone(tmp_path: P
     played = play(tmp_path, "bug")
     assert played.returncode == 1
     assert played.stdout == "cleaned up\n"
+
+
+def test_what_a_worker_tells_reaches_one_that_was_busy(tmp_path: Path) -> None:
+    """Everything, in its order: a rollback that does not arrive would leave two versions answering."""
+    assert play(tmp_path, "busy").returncode == 0
+    assert (tmp_path / "heard").read_text() == "all"
