@@ -79,6 +79,28 @@ def test_a_variant_without_a_graph_runs_on_pytorch(tmp_path: Path) -> None:
     classifier.close()
 
 
+def test_texts_of_many_lengths_at_once_are_answered_like_each_alone(tmp_path: Path) -> None:
+    """MobileBERT puts each token's neighbours into it: beside padding the last one got another."""
+    import torch
+    from transformers import MobileBertConfig, MobileBertForSequenceClassification
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    narrow = {"embedding_size": 16, "intra_bottleneck_size": 16, "true_hidden_size": 16}
+    vocabulary = json.loads((FIXTURES / "transformers" / "bert" / "config.json").read_text())["vocab_size"]
+    config = MobileBertConfig(vocab_size=vocabulary, max_position_embeddings=64, num_labels=2, **small, **narrow)
+    model = MobileBertForSequenceClassification(config)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, 0, 0.25)  # also the row of the padding token, which is zero at first
+    model.save_pretrained(tmp_path)
+    shutil.copy(FIXTURES / "transformers" / "bert" / "vocab.txt", tmp_path)
+    classifier = load(verified(tmp_path), EXACT)
+    rows = [encoded.rows[0] for encoded in classifier.encode(list(TEXTS), "truncate")]
+    np.testing.assert_allclose(classifier.run(rows), real_logits(tmp_path, TEXTS), atol=1e-4)
+    classifier.close()
+
+
 @pytest.mark.parametrize("family", ["DistilBert", "Bert", "Roberta"])
 def test_logits_equal_those_of_tensorflow(family: str) -> None:
     """The real class reads the same `tf_model.h5`; the fixtures' logits are still its."""

@@ -109,8 +109,15 @@ def _pad_id(tokenizer: Tokenizer) -> int:
 
 
 def _special_ids(tokenizer: Tokenizer) -> tuple[Ids, Ids]:
-    """What the tokenizer puts before and after a text, found with a text of one or more tokens of its own."""
+    """What the tokenizer puts before and after a text, found with a text of one or more tokens of its own.
+
+    Models are told that all tokens are of segment 0; raises `ModelRejected` for a tokenizer that says otherwise.
+    """
     probe = tokenizer.encode("a")
+    if any(probe.type_ids):
+        raise ModelRejected(
+            ["the tokenizer gives special tokens a segment of their own, as XLNet's does: not supported"]
+        )
     own = [index for index, special in enumerate(probe.special_tokens_mask) if not special]
     ids = np.array(probe.ids, dtype=np.int64)
     first, last = (own[0], own[-1] + 1) if own else (len(ids), len(ids))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.flavors.bundles import FIXTURES
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from matinee.core.errors import ModelRejected, TextTooLong
 from matinee.core.manifest import TextSettings
@@ -97,3 +98,13 @@ def test_a_broken_tokenizer_is_refused() -> None:
         Tokens.load(FIXTURES / "tiny-onnx" / "card.md", TextSettings())
     with pytest.raises(ModelRejected, match="no room"):
         Tokens.load(TINY, TextSettings(max_tokens=2))
+
+
+def test_a_segment_of_its_own_for_a_special_token_is_refused() -> None:
+    """XLNet's class token is of segment 2, and its numbers are others without that."""
+    tokenizer = Tokenizer.from_file(str(TINY))
+    tokenizer.post_processor = TemplateProcessing(
+        single="$A [SEP] [CLS]:2", special_tokens=[("[SEP]", SEP), ("[CLS]", CLS)]
+    )
+    with pytest.raises(ModelRejected, match="segment"):
+        Tokens(tokenizer, TextSettings(max_tokens=12, overlap=3))
