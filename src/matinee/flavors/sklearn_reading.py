@@ -19,6 +19,7 @@ from matinee.core.errors import ModelRejected
 
 _MAX_OBJECTS = 2_000_000
 _MAX_NGRAM = 32
+_SAVE = "save what make_pipeline(vectorizer, classifier).fit(texts, labels) gives, as one object"
 
 
 def import_readers(path: Path) -> None:
@@ -174,6 +175,11 @@ def quietly_read(path: Path, names: Collection[str]) -> tuple[Any, list[str]]:
     return model, list(notes)[:10]
 
 
+def _first_line(error: Exception) -> str:
+    """The library's words without the values that it goes on with."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(":,. ")
+
+
 class Scored:
     """Any text pipeline, asked in one way: probabilities, float64 [texts, classes].
 
@@ -183,7 +189,7 @@ class Scored:
 
     def __init__(self, model: Any) -> None:
         if not hasattr(model, "classes_"):
-            raise ModelRejected([f"a {type(model).__name__} is not a fitted classifier of texts"])
+            raise ModelRejected([f"a {type(model).__name__} is not a fitted classifier of texts: {_SAVE}"])
         if not (hasattr(model, "predict_proba") or hasattr(model, "decision_function")):
             last = type(model.steps[-1][1] if hasattr(model, "steps") else model).__name__
             raise ModelRejected([f"its {last} has no predict_proba and no decision_function: it gives no scores"])
@@ -199,9 +205,7 @@ class Scored:
         try:
             given = self._ask(list(texts))
         except (ValueError, TypeError, AttributeError) as error:
-            raise ModelRejected(
-                [f"the model does not take texts ({error!s:.200}): save the whole pipeline, with its vectorizer"]
-            ) from None
+            raise ModelRejected([f"the model does not take a list of texts ({_first_line(error)}): {_SAVE}"]) from None
         if given.shape != (len(texts), len(self.classes)) or not np.isfinite(given).all():
             raise ModelRejected(["the model does not give one finite number for each class"])
         return given

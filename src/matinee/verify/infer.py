@@ -35,7 +35,7 @@ class Candidate:
 
 def infer(listing: Listing, kinds: Mapping[str, Kind], reference: ModelRef, policy: Policy) -> Manifest:
     """The manifest that the files amount to; raises `ModelRejected` naming the setting that would help."""
-    candidate = _choose(candidates(listing, kinds, policy), policy)
+    candidate = _choose(candidates(listing, kinds, policy), policy, kinds)
     labels = candidate.labels or policy.labels  # LABELS replaces the model's own later, and has to be as many
     if candidate.needs_labels and not labels:
         raise ModelRejected([f"{candidate.what} does not say its labels: set LABELS to their names, in order"])
@@ -64,7 +64,7 @@ def _candidates(listing: Listing, kinds: Mapping[str, Kind]) -> list[Candidate]:
     return [candidate for reader in readers for candidate in reader(listing, kinds)]
 
 
-def _choose(found: list[Candidate], policy: Policy) -> Candidate:
+def _choose(found: list[Candidate], policy: Policy, kinds: Mapping[str, Kind]) -> Candidate:
     wanted = policy.flavor
     if wanted == "custom":
         return Candidate("custom", policy.custom_class)
@@ -80,12 +80,25 @@ def _choose(found: list[Candidate], policy: Policy) -> Candidate:
             raise ModelRejected([f"MODEL_LOADER is {policy.loader}, and the files are {held}"])
         found = fitting
     if not found:
-        raise ModelRejected([f"no model was recognized among the files: set MODEL_LOADER to one of {_LOADERS}"])
+        raise ModelRejected([f"no model was recognized among the files: {_missing(kinds)}"])
     if len(found) > 1:
         held = " and ".join(candidate.what for candidate in found[:4]) + (" and others" if len(found) > 4 else "")
         advice = "set MODEL_LOADER, or point MODEL at the one file"
         raise ModelRejected([f"the files are ambiguous, there is {held}: {advice}"])
     return found[0]
+
+
+def _missing(kinds: Mapping[str, Kind]) -> str:
+    """What the files that are there would need beside them."""
+    if "adapter_config.json" in kinds:
+        return "they are a PEFT adapter without its model; save what merge_and_unload() gives"
+    if _of_kind(kinds, "onnx"):
+        return "an ONNX graph needs its tokenizer.json beside it"
+    if _of_kind(kinds, "safetensors"):
+        return "safetensors need config.json beside them, as save_pretrained writes it"
+    if _of_kind(kinds, "hdf5"):
+        return "HDF5 weights need the model around them; save the whole model as .keras"
+    return f"set MODEL_LOADER to one of {_LOADERS}"
 
 
 def _linear(listing: Listing, kinds: Mapping[str, Kind]) -> list[Candidate]:

@@ -12,10 +12,13 @@ from matinee.verify.unpacking import Unpacked
 
 _MAX_REASONS = 20
 _ENOUGH_REASONS = 1_000  # then the rest of the file is not read: a hostile one could give millions
-# What somebody who is refused for such a name can do about it.
 _ADVICE = {
     "scipy.stats.": "a distribution runs text of the file as code when it is read: save the search's best_estimator_",
     "numpy.random.": "save the model with a number, or nothing, as its random_state",
+    "__main__.": "the notebook or script that saved the file defined it: do without it, or serve the model by a class "
+    "of your own, with MODEL_LOADER",
+    "builtins.getattr": "if a method such as str.lower was saved, leave it out: lowercase does the same",
+    "sklearn.": "if you trust who made the file, put the name into ALLOW_PICKLE_NAMES",
 }
 
 
@@ -52,7 +55,7 @@ class _Judge:
         dotted = name.dotted
         self.names.add(dotted)
         if not (dotted in CLASSES or dotted in CALLS or dotted in REFERENCES or dotted in self._extra):
-            self._refuse(f"refers to {printable(dotted)}, which is not on the list of allowed names{_advice(dotted)}")
+            self._refuse(f"refers to {printable(dotted)}, which is not on the list of allowed names{advice(dotted)}")
 
     def call(self, made: Made) -> bool:
         dotted = made.name.dotted
@@ -73,8 +76,9 @@ class _Judge:
             raise Broken("is not read further")
 
 
-def _advice(dotted: str) -> str:
-    return next((f" ({advice})" for start, advice in _ADVICE.items() if dotted.startswith(start)), "")
+def advice(dotted: str) -> str:
+    """What somebody who is refused for this name can do about it, in parentheses, or nothing."""
+    return next((f" ({words})" for start, words in _ADVICE.items() if dotted.startswith(start)), "")
 
 
 def _is_new(made: Made) -> bool:

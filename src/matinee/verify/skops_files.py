@@ -6,7 +6,8 @@ from typing import Any
 from matinee.verify.archives import check_zip, read_member, zip_names
 from matinee.verify.arrays import check_npy_member
 from matinee.verify.folder import Listing, printable
-from matinee.verify.pickle_names import CALLS, CLASSES, REFERENCES
+from matinee.verify.pickle_names import CALLS, CLASSES, REFERENCES, UFUNCS
+from matinee.verify.pickles import advice
 from matinee.verify.policy import Policy
 from matinee.verify.report import Broken, Findings
 
@@ -19,7 +20,8 @@ _LOSSES = {name for name in CALLS if "loss" in name or "_sgd_fast" in name}
 _ALLOWED: dict[str, frozenset[str]] = {
     "ObjectNode": CLASSES,
     "TypeNode": REFERENCES,
-    "FunctionNode": frozenset(name for name in REFERENCES if name.startswith("sklearn.")),
+    "FunctionNode": frozenset(name for name in REFERENCES if name.startswith("sklearn.")) | UFUNCS,
+    "RandomStateNode": frozenset(),  # only with a name that the operator allows, as in a pickle
     "DictNode": frozenset(_CONTAINERS | _BUNCH),
     "ListNode": frozenset(_CONTAINERS),
     "TupleNode": frozenset(_CONTAINERS),
@@ -78,4 +80,5 @@ class _SchemaReader:
         if dotted not in _ALLOWED.get(loader, frozenset()) and not (dotted in self._extra and loader in _ALLOWED):
             self.reasons.append(
                 f"refers to {printable(dotted)} ({printable(loader)}), which is not on the list of allowed names"
+                f"{advice(dotted)}"
             )

@@ -159,7 +159,7 @@ def test_too_few_labels_name_the_setting() -> None:
 def test_a_classifier_without_vectorizer_is_refused(tmp_path: Path) -> None:
     """The reason says what to save instead."""
     joblib.dump(read("logistic")[-1], tmp_path / "model.joblib")
-    with pytest.raises(ModelRejected, match="save the whole pipeline"):
+    with pytest.raises(ModelRejected, match="save what make_pipeline"):
         load(verified(tmp_path))
 
 

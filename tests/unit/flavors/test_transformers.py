@@ -11,6 +11,7 @@ from tests.unit.flavors.bundles import FIXTURES, answers, expected, logits, veri
 
 from matinee.core.errors import MissingExtra, ModelRejected
 from matinee.flavors import LoadOptions, load
+from matinee.verify import Policy
 
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "deberta", "deberta-v2", "modernbert")
 EXACT = LoadOptions(precision="f32", threads=1)
@@ -156,3 +157,13 @@ def test_a_vocabulary_without_its_special_tokens_is_refused(tmp_path: Path) -> N
     (folder / "vocab.txt").write_text("the\nfilm\n")
     with pytest.raises(ModelRejected, match=r"vocab\.txt lacks"):
         load(verified(folder), EXACT)
+
+
+def test_two_labels_of_one_name_are_refused_with_the_setting_that_helps(tmp_path: Path) -> None:
+    """An answer could show only one of them; LABELS tells them apart."""
+    folder = Path(shutil.copytree(FIXTURES / "transformers" / "distilbert", tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "id2label": {"0": "good", "1": "good"}}))
+    with pytest.raises(ModelRejected, match="one name, good: set LABELS"):
+        load(verified(folder), EXACT)
+    load(verified(folder, Policy(labels=("bad", "good"))), EXACT).close()

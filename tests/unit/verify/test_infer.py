@@ -148,3 +148,24 @@ def test_the_reference_gives_the_name(reference: str, name: str) -> None:
     """Its last part, without alias, version and suffix."""
     bundle = Bundle(CORPUS / "benign" / "logistic", Revision(ModelRef.parse(reference), "1"), "sha256:0")
     assert inspect(bundle).manifest.name == name
+
+
+@pytest.mark.parametrize(
+    ("files", "advice"),
+    [
+        (("onnx",), "tokenizer.json"),
+        (("safetensors",), "config.json"),
+        (("safetensors", "adapter_config.json"), "merge_and_unload"),
+        ((), "MODEL_LOADER"),
+    ],
+)
+def test_half_a_model_is_told_what_it_lacks(files: tuple[str, ...], advice: str, tmp_path: Path) -> None:
+    """Not only that nothing was recognized."""
+    (tmp_path / "notes.json").write_text("{}")
+    if "onnx" in files:
+        shutil.copy(FIXTURES / "tiny-onnx" / "model.onnx", tmp_path)
+    if "safetensors" in files:
+        shutil.copy(FIXTURES / "transformers" / "distilbert" / "model.safetensors", tmp_path)
+    if "adapter_config.json" in files:
+        (tmp_path / "adapter_config.json").write_text("{}")
+    assert advice in refusal(tmp_path)
