@@ -50,10 +50,10 @@ class Lock:
 
 @contextmanager
 def exclusive(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock for the length of a block; raises `TimeoutError`."""
+    """Hold the lock for the length of a block, and leave no file of it behind; raises `TimeoutError`."""
     lock = Lock(path)
     lock.acquire(seconds)
     try:
         yield
     finally:
-        lock.release()
+        lock.release(remove=True)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
@@ -14,7 +15,7 @@ import pytest
 
 from matinee.core.errors import CorruptBundle
 from matinee.sources.cache import Cache, cache_folder
-from matinee.sources.locks import Lock
+from matinee.sources.locks import Lock, exclusive
 from matinee.sources.records import Record
 
 KIB = 1024
@@ -219,3 +220,27 @@ def test_without_a_usable_home_the_cache_is_temporary(
 def test_a_configured_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     """No guessing where somebody said what they want."""
     assert cache_folder(tmp_path / "here") == tmp_path / "here"
+
+
+def test_a_version_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """A server that follows an alias for years would fill the disk with them; and they keep others out all the same."""
+    cache = _cache(tmp_path)
+    for version in ("v1", "v2"):
+        cache.transferred(_record(version), _writer(version.encode()), seconds=10)
+    assert list((tmp_path / "locks").iterdir()) == []
+    path, inside, together = tmp_path / "locks" / "one.lock", 0, 0
+
+    def hold() -> None:
+        nonlocal inside, together
+        for _ in range(50):
+            with exclusive(path, 60):
+                inside += 1
+                together = max(together, inside)
+                inside -= 1
+
+    threads = [threading.Thread(target=hold) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == 1
