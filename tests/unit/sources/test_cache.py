@@ -232,7 +232,7 @@ def test_a_version_leaves_no_lock_behind(tmp_path: Path) -> None:
 
     def hold() -> None:
         nonlocal inside, together
-        for _ in range(50):
+        for _ in range(10):
             with exclusive(path, 60):
                 inside += 1
                 together = max(together, inside)

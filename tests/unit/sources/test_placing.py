@@ -68,7 +68,7 @@ def test_an_artifact_is_put_where_the_original_kept_it(asked: Asked) -> None:
     asked.answers(LOCAL_MODEL_NAME="folder")
     assert (asked.folder / "folder" / "deep" / "words.txt").read_bytes() == b"a"
     left = {path.name for path in asked.folder.glob(".*/*")}
-    assert left == {"lock", "digest"}
+    assert left == {"digest"}
 
 
 def test_a_folder_and_a_file_take_each_other_s_place(asked: Asked) -> None:
