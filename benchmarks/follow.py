@@ -5,7 +5,8 @@
     python -m benchmarks.follow wandb --trouble  # latency while the registry hangs, talks nonsense, and flaps
 
 Two versions of one model lie in the registry. The alias moves; the time is taken until a client of the matinee
-server gets an answer that names the other version, first with webhooks and polling off, then by polling alone.
+server gets an answer that names the other version, first by polling alone, then with webhooks and polling off. Each
+finds two versions that its server has never seen.
 """
 
 import argparse
@@ -32,11 +33,13 @@ from tests.fakes.wandb_server import WandbServer
 
 SECRET = "benchmark-shared-secret"  # noqa: S105 - of a server that lives for a minute
 VERSIONS = ("one", "two")
-Move = Callable[[int, int], None]  # to version 0 or 1, for the matinee server on that port
+SETTLING_SECONDS = 3.0  # between two moves, and after the start: nobody moves an alias twice in a second
+Move = Callable[[int], None]  # the alias, to version 0 or 1
+Hook = Callable[[int], None]  # have the registry send webhooks to the matinee server on that port
 
 
 @contextmanager
-def wandb_registry(folder: Path) -> Iterator[tuple[str, dict[str, str], Move, WandbServer]]:
+def wandb_registry(folder: Path) -> Iterator[tuple[str, dict[str, str], Move, Hook, WandbServer]]:
     """The W&B server of the tests; the webhook is sent as W&B's automations do."""
     with WandbServer() as server:
         for name in VERSIONS:
@@ -44,20 +47,21 @@ def wandb_registry(folder: Path) -> Iterator[tuple[str, dict[str, str], Move, Wa
             stored = server.state.publish("team/films/model", files)
         aliases = stored.collection.aliases
         aliases["production"] = 0
+        hooked: list[int] = []
 
-        def move(version: int, port: int) -> None:
+        def move(version: int) -> None:
             aliases["production"] = version
-            if port:
+            for port in hooked:
                 body = json.dumps({"event_type": "ADD_ARTIFACT_ALIAS", "alias": "production"}).encode()
                 signature = base64.b64encode(hmac.new(SECRET.encode(), body, hashlib.sha256).digest()).decode()
                 headers = {"X-Wandb-Signature": signature, "Content-Type": "application/json"}
                 urlopen(Request(f"http://127.0.0.1:{port}/webhooks/wandb", body, headers), timeout=10).close()
 
-        yield "wandb:team/films/model:production", server.environment(), move, server
+        yield "wandb:team/films/model:production", server.environment(), move, hooked.append, server
 
 
 @contextmanager
-def mlflow_registry(folder: Path) -> Iterator[tuple[str, dict[str, str], Move, None]]:
+def mlflow_registry(folder: Path) -> Iterator[tuple[str, dict[str, str], Move, Hook, None]]:
     """A real `mlflow server` on this machine, which sends its own signed webhooks."""
     from mlflow import MlflowClient
 
@@ -80,16 +84,15 @@ def mlflow_registry(folder: Path) -> Iterator[tuple[str, dict[str, str], Move, N
         _until_healthy(url, server)
         mlflow = MlflowClient(url)
         _publish(mlflow, folder)
-        hooked: list[int] = []
 
-        def move(version: int, at: int) -> None:
-            if at and not hooked:
-                events: Any = ["model_version_alias.created"]
-                mlflow.create_webhook("matinee", f"http://127.0.0.1:{at}/webhooks/mlflow", events, secret=SECRET)
-                hooked.append(at)
+        def move(version: int) -> None:
             mlflow.set_registered_model_alias("films", "champion", str(version + 1))
 
-        yield "models:/films@champion", environment, move, None
+        def hook(at: int) -> None:
+            events: Any = ["model_version_alias.created"]
+            mlflow.create_webhook("matinee", f"http://127.0.0.1:{at}/webhooks/mlflow", events, secret=SECRET)
+
+        yield "models:/films@champion", environment, move, hook, None
     finally:
         server.terminate()
         server.wait(30)
@@ -125,18 +128,18 @@ async def version_now(port: int) -> str:
     return headers["x-matinee-digest"]
 
 
-async def follow(port: int, move: Move, rounds: int, *, webhook: bool) -> list[float]:
+async def follow(port: int, move: Move, rounds: int) -> list[float]:
     """Move the alias so many times; seconds until another version answers."""
     seconds = []
     for number in range(rounds):
         before = await version_now(port)
         began = time.perf_counter()
-        await asyncio.to_thread(move, (number + 1) % 2, port if webhook else 0)
+        await asyncio.to_thread(move, (number + 1) % 2)
         async with asyncio.timeout(120):
             while await version_now(port) == before:
                 pass
         seconds.append(round(time.perf_counter() - began, 3))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(SETTLING_SECONDS)
     return seconds
 
 
@@ -173,7 +176,7 @@ async def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     known = await asyncio.to_thread(make_versions, folder, given.model)
     registry = {"wandb": wandb_registry, "mlflow": mlflow_registry}[given.registry]
     figures: dict[str, Any] = {"registry": given.registry, "texts": len(TEXTS)}
-    with registry(folder) as (reference, environment, move, server):
+    with registry(folder) as (reference, environment, move, hook, server):
         common = {"MODELS": f"films={reference}", "WEBHOOK_SECRET": SECRET, "WARM_SECONDS": "0", **environment}
         if given.trouble:
             assert server is not None, "only the W&B server of the tests can be put into trouble"
@@ -181,13 +184,15 @@ async def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
             with serving(folder, **settings) as (port, _):
                 await until_ready(port)
                 return figures | await troubled(port, server, known, given.seconds)
-        with serving(folder, POLL_SECONDS="0", **common) as (port, _):
-            await until_ready(port)
-            figures["by_webhook_seconds"] = await follow(port, move, given.rounds, webhook=True)
-        move(0, 0)
         with serving(folder, POLL_SECONDS=str(given.poll), **common) as (port, _):
             await until_ready(port)
-            figures[f"by_polling_every_{given.poll:g}_seconds"] = await follow(port, move, given.rounds, webhook=False)
+            figures[f"by_polling_every_{given.poll:g}_seconds"] = await follow(port, move, given.rounds)
+        move(0)
+        with serving(folder, POLL_SECONDS="0", CACHE_DIR=str(folder / "another"), **common) as (port, _):
+            await until_ready(port)
+            hook(port)
+            await asyncio.sleep(SETTLING_SECONDS)
+            figures["by_webhook_seconds"] = await follow(port, move, given.rounds)
     return figures
 
 

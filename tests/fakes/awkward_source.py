@@ -5,6 +5,7 @@
 
 import os
 import signal
+import tempfile
 import threading
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class AwkwardSource:
         if ref.rest == "crash":
             os.kill(os.getpid(), signal.SIGKILL)
         if ref.rest == "hang":
+            Path(tempfile.gettempdir(), "hanging").touch()
             threading.Event().wait()
         if ref.rest == "noise":
             os.write(1, b"this is not an answer\n")
@@ -40,15 +42,12 @@ class AwkwardSource:
         return Revision(ref, f"look {self._looks}", details={"size": "1000"})
 
     def pull(self, revision: Revision, into: Path) -> None:
-        """Write a file; `stall` stops in the middle, `slow` says so in a file beside and waits for another one."""
+        """Write a file of 1,000 bytes, which begins with the number of looks before; `stall` stops in the middle."""
         with (into / "model.skops").open("wb") as file:
-            file.write(b"x" * 500)
+            file.write(f"looks {self._looks} ".encode().ljust(500, b"x"))
             file.flush()
             if revision.reference.rest == "stall":
                 threading.Event().wait()
-            if log := os.environ.get("AWKWARD_LOG"):
-                with Path(log).open("a", encoding="utf-8") as lines:
-                    lines.write("pulled\n")
             file.write(b"x" * 500)
 
 

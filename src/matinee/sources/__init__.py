@@ -93,14 +93,19 @@ class Sources:
     def confirm(self, bundle: Bundle) -> None:
         """Say that the bundle was loaded and answers, so that `last_good` prefers it to what was only pulled.
 
-        Now it is also copied where `SourceOptions.copies` wants it; when that fails, the log says so.
+        Now it is also copied where `SourceOptions.copies` wants it; when that fails, the log says so. And the next look
+        at the registry is prepared, since an alias will be followed.
         Raises `SourceUnavailable` when the cache cannot be written to.
         """
         if (target := self._options.copies.get(bundle.revision.reference.text)) is not None:
             _copy_to(target, bundle)
-        if not isinstance(self._source(bundle.revision.reference), InPlace):
-            with self._writing():
-                self._cache.records.confirm(bundle.revision.reference.text, bundle.digest)
+        source = self._source(bundle.revision.reference)
+        if isinstance(source, InPlace):
+            return
+        with self._writing():
+            self._cache.records.confirm(bundle.revision.reference.text, bundle.digest)
+        if isinstance(source, Isolated) and not bundle.revision.pinned:
+            source.prepare()
 
     def last_good(self, ref: ModelRef, passing_over: Collection[tuple[str, str]] = ()) -> Bundle | None:
         """The newest confirmed revision of the reference that is still cached, else the newest pulled; marked stale.
@@ -166,12 +171,18 @@ class Sources:
                 f"cannot write to the cache folder {folder}: {error.strerror}; CACHE_DIR names another"
             ) from error
 
+    @contextmanager
+    def _workspace(self) -> Iterator[Path]:
+        """A private folder for a client, on the disk that models go to."""
+        with self._writing(), self._cache.private_folder() as folder:
+            yield folder
+
     def _source(self, ref: ModelRef) -> Source:
         if ref.source not in self._made:
             if ref.source in _ON_THIS_MACHINE:
                 self._made[ref.source] = SOURCES.get(ref.source)(self._options)
             elif ref.source in SOURCES.names():
-                self._made[ref.source] = Isolated(ref.source, self._options)
+                self._made[ref.source] = Isolated(ref.source, self._options, self._workspace)
             else:
                 SOURCES.get(ref.source)  # raises, with the names that are known
         return self._made[ref.source]

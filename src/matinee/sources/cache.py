@@ -68,7 +68,7 @@ class Cache:
             folder = self.open(digest) if digest else None
             if folder is None:
                 self._sweep()
-                with self._staging() as staging:
+                with self.private_folder() as staging:
                     fill(staging)
                     folder, digest = self._adopt(staging)
             self.records.remember(record, digest)
@@ -92,6 +92,19 @@ class Cache:
         """One user of the bundle is done with it."""
         if locks := self._held.get(digest):
             locks.pop().release()
+
+    @contextmanager
+    def private_folder(self) -> Iterator[Path]:
+        """One that is gone afterwards; locked before it exists, so that no sweep takes it for a leftover."""
+        folder = self.folder / "staging" / secrets.token_hex(8)
+        lock = Lock(folder.with_suffix(".lock"))
+        lock.acquire(_LOCK_SECONDS)
+        try:
+            folder.mkdir(mode=0o700)
+            yield folder
+        finally:
+            _remove(folder)
+            lock.release(remove=True)
 
     def entries(self) -> list[CacheEntry]:
         """Every bundle, the one used last first."""
@@ -150,20 +163,6 @@ class Cache:
         _flush(target.parent)
         return target, digest
 
-    @contextmanager
-    def _staging(self) -> Iterator[Path]:
-        """A private folder, gone afterwards; locked before it exists, so that no sweep takes it for a leftover."""
-        folder = self.folder / "staging" / secrets.token_hex(8)
-        lock = Lock(folder.with_suffix(".lock"))
-        lock.acquire(_LOCK_SECONDS)
-        try:
-            folder.mkdir(mode=0o700)
-            (folder / "bundle").mkdir(mode=0o700)
-            yield folder / "bundle"
-        finally:
-            _remove(folder)
-            lock.release(remove=True)
-
     def _sweep(self) -> None:
         """Remove what killed processes left in the staging folder."""
         for name in {path.stem for path in (self.folder / "staging").iterdir()}:
@@ -174,7 +173,7 @@ class Cache:
                 lock.release(remove=True)
 
     def _discard(self, folder: Path) -> None:
-        with self._staging() as grave:
+        with self.private_folder() as grave:
             folder.chmod(0o700)
             folder.replace(grave)
 

@@ -7,12 +7,11 @@ none gives back the memory and the threads it took; a process that can be killed
 import json
 import os
 import selectors
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,12 @@ _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 class ClientProcess:
-    """A running `matinee.sources.worker` with one source in it; `workspace` is its private temporary folder."""
+    """A running `matinee.sources.worker` with one source in it; `workspace` gives it a private temporary folder."""
 
-    def __init__(self, source: str, options: SourceOptions, workspace: Path) -> None:
+    def __init__(self, source: str, options: SourceOptions, workspace: AbstractContextManager[Path]) -> None:
         self._source = source
-        self._workspace = workspace
+        self._ending = ExitStack()
+        self.workspace = self._ending.enter_context(workspace)
         self._buffer = b""
         self._is_started = False
         self._is_behind = False
@@ -43,10 +43,10 @@ class ClientProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**_QUIET, **os.environ, "TMPDIR": str(workspace)},
+            env={**_QUIET, **os.environ, "TMPDIR": str(self.workspace)},
             start_new_session=True,  # so that helpers which the client starts end with it
         )
-        self._send({"source": source, "options": _plain(options), "workspace": str(workspace)})
+        self._send({"source": source, "options": _plain(options), "workspace": str(self.workspace)})
 
     @property
     def is_usable(self) -> bool:
@@ -71,7 +71,7 @@ class ClientProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        shutil.rmtree(self._workspace, ignore_errors=True)
+        self._ending.close()
 
     def _send(self, message: dict[str, Any]) -> None:
         pipe = self._process.stdin

@@ -47,6 +47,39 @@ def test_the_client_is_kept_from_one_look_to_the_next(sources: Sources) -> None:
     assert [_resolve(sources, "well").version for _ in range(3)] == ["look 1", "look 2", "look 3"]
 
 
+def test_the_client_that_looked_transfers_and_the_next_look_has_a_new_one(sources: Sources, tmp_path: Path) -> None:
+    """Its library is imported already, most of what a small transfer takes; and no cache outlives a transfer."""
+    _resolve(sources, "well")
+    bundle = sources.pull(_resolve(sources, "well"))
+    assert (bundle.folder / "model.skops").read_bytes().startswith(b"looks 2 ")
+    assert list((tmp_path / "cache" / "staging").iterdir()) == []
+    again = sources.pull(Revision(ModelRef.parse("awkward:other"), "1"))
+    assert (again.folder / "model.skops").read_bytes().startswith(b"looks 0 ")
+    assert _resolve(sources, "well").version == "look 1"
+
+
+@pytest.mark.parametrize(("pinned", "clients"), [(False, 1), (True, 0)])
+def test_a_version_that_answers_has_a_client_ready_for_the_next_look(
+    sources: Sources, tmp_path: Path, pinned: bool, clients: int
+) -> None:
+    """Importing its library would be most of what a webhook waits for; a pinned version is never looked after."""
+    bundle = sources.pull(Revision(ModelRef.parse("awkward:well"), "1", pinned=pinned))
+    sources.confirm(bundle)
+    assert len([path for path in (tmp_path / "cache" / "staging").iterdir() if path.is_dir()]) == clients
+
+
+def test_a_transfer_does_not_wait_for_a_look(tmp_path: Path) -> None:
+    """The client that looks may be hanging, for another model of the same registry."""
+    sources = _sources(tmp_path, resolve_seconds=600)
+    well = _resolve(sources, "well")
+    threading.Thread(target=_resolve, args=(sources, "hang"), daemon=True).start()
+    while not (hanging := list((tmp_path / "cache" / "staging").glob("*/hanging"))):
+        threading.Event().wait(0.01)
+    bundle = sources.pull(well)
+    assert (bundle.folder / "model.skops").read_bytes().startswith(b"looks 0 ")
+    assert hanging[0].exists()
+
+
 def test_what_libraries_print_is_no_answer(sources: Sources) -> None:
     """Their standard output goes nowhere."""
     assert _resolve(sources, "noise").version == "look 1"
@@ -132,7 +165,7 @@ def test_a_client_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     parent.stdout.close()
     gone = threading.Event()
     for _ in range(600):
-        if not list((tmp_path / "temporary").iterdir()):
+        if not [path for path in (tmp_path / "cache" / "staging").iterdir() if path.is_dir()]:
             gone.set()
             break
         gone.wait(0.05)
