@@ -1,12 +1,14 @@
 """What the record in W&B costs: the same server with and without it, in turns, on the same machine.
 
     python -m benchmarks.record
+    python -m benchmarks.record --rounds 4 --seconds 30     # longer than the record puts its work off
 
 The real client sends to the W&B server of the tests, which runs in a process of its own with a low priority: in real
-life it is on another machine, and must not slow down the clients here. Both servers get the same requests, in short
-rounds one after the other; the next one begins when the record has nothing left to do. Beside requests per second,
-which other work on the machine disturbs, stands the processor time that the server process spends on a request, and
-that of the record's own processes for each prediction, which it does not.
+life it is on another machine, and must not slow down the clients here. Both servers run all the time and get the same
+requests in short rounds, first the one, then the other, in the next pair the other way round; a round begins when the
+record has nothing left to do. What counts is the ratio within a pair: other work on the machine comes and goes more
+slowly. Beside it stands the processor time that the server process spends on a request, and that of the record's own
+processes for each prediction, which other work hardly changes.
 """
 
 import argparse
@@ -25,6 +27,8 @@ from statistics import median
 from benchmarks.swaps import MODEL, Ledger, client, make_versions, serving, until_ready
 from tests.fakes.wandb_server import WandbServer
 
+QUIET_SECONDS = 3
+
 
 @dataclass
 class Side:
@@ -35,6 +39,7 @@ class Side:
     answers: int = 0
     per_second: list[float] = field(default_factory=list)
     microseconds: list[float] = field(default_factory=list)
+    helpers: list[float] = field(default_factory=list)  # processors that the record takes while clients ask
 
 
 def registry(pipe: Connection) -> None:
@@ -68,12 +73,21 @@ def below(pid: int) -> list[int]:
 
 
 async def until_idle(pid: int) -> None:
-    """Wait until what the process has started has nothing left to do: it must not work during the other's turn."""
-    before, now = -1.0, 0.0
-    while now > before + 0.02:
-        before = sum(processor_seconds(child) for child in below(pid))
-        await asyncio.sleep(0.5)
-        now = sum(processor_seconds(child) for child in below(pid))
+    """Wait until what the process has started has had nothing to do for a while: it must not work in the other's turn.
+
+    The record begins when the server has been calm for a second.
+    """
+    quiet, before = 0, -1.0
+    while quiet < QUIET_SECONDS:
+        now = below_seconds(pid)
+        quiet = quiet + 1 if now <= before + 0.02 else 0
+        before = now
+        await asyncio.sleep(1.0)
+
+
+def below_seconds(pid: int) -> float:
+    """Processor time so far of what a process has started."""
+    return sum(map(processor_seconds, below(pid)))
 
 
 def processor_seconds(pid: int) -> float:
@@ -85,9 +99,10 @@ def processor_seconds(pid: int) -> float:
 async def one_round(side: Side, known: dict[str, list[dict[str, float]]], clients: int, seconds: float) -> None:
     """Ask one of the servers for so many seconds."""
     ledgers = [Ledger()]
-    before = processor_seconds(side.pid)
+    before, helpers = processor_seconds(side.pid), below_seconds(side.pid)
     tasks = [asyncio.create_task(client(side.port, number, known, ledgers)) for number in range(clients)]
     await asyncio.sleep(seconds)
+    side.helpers.append((below_seconds(side.pid) - helpers) / seconds)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -113,25 +128,29 @@ async def measure(folder: Path, rounds: int, clients: int, seconds: float) -> di
             for side in sides:
                 side.per_second.clear()
                 side.microseconds.clear()
-            helpers = below(recording[1])
-            spent, told = sum(map(processor_seconds, helpers)), sides[1].answers
-            for _ in range(rounds):
-                for side in sides:
+                side.helpers.clear()
+            spent, told = below_seconds(recording[1]), sides[1].answers
+            for number in range(rounds):
+                for side in sides if number % 2 else reversed(sides):
                     await one_round(side, known, clients, seconds)
-            spent = (sum(map(processor_seconds, helpers)) - spent) / (sides[1].answers - told)
+            spent = (below_seconds(recording[1]) - spent) / (sides[1].answers - told)
             await asyncio.sleep(20)  # the client sends what it has every 15 seconds
         pipe.send("how many?")
         runs, rows = pipe.recv()
     without, with_it = sides
+    ratios = sorted(b / a for a, b in zip(without.per_second, with_it.per_second, strict=True))
     return {
         "rounds": rounds,
         "per_second_without": round(median(without.per_second), 1),
         "per_second_with": round(median(with_it.per_second), 1),
-        "throughput_ratio": round(median(with_it.per_second) / median(without.per_second), 4),
+        "throughput_ratio": round(median(ratios), 4),
+        "throughput_ratio_lowest": round(ratios[0], 4),
+        "throughput_ratio_highest": round(ratios[-1], 4),
         "microseconds_without": round(median(without.microseconds), 1),
         "microseconds_with": round(median(with_it.microseconds), 1),
         "processor_ratio": round(median(with_it.microseconds) / median(without.microseconds), 4),
         "record_microseconds": round(spent * 1e6, 1),
+        "record_processors_meanwhile": round(median(with_it.helpers), 3),
         "runs": runs,
         "rows": rows,
         "predictions": with_it.answers,
@@ -141,9 +160,9 @@ async def measure(folder: Path, rounds: int, clients: int, seconds: float) -> di
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=12, help="pairs of rounds")
     parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of one round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one round")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(measure(Path(folder), given.rounds, given.clients, given.seconds))
