@@ -1,5 +1,7 @@
 """The record with the real W&B client, against the W&B server of the tests."""
 
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -32,9 +34,7 @@ def test_ten_thousand_predictions_make_one_run(tmp_path: Path, monkeypatch: pyte
     with WandbServer() as server:
         for name, value in server.environment().items():
             monkeypatch.setenv(name, value)
-        options = WandbLogOptions(
-            project="films", folder=str(tmp_path), queue_rows=20_000, every_seconds=0.2, finish_seconds=300.0
-        )
+        options = WandbLogOptions(project="films", folder=str(tmp_path), every_seconds=0.2, finish_seconds=300.0)
         record = WandbLog(options, counts.add_sent, counts.add_dropped)
         for _ in range(10_000):
             record.observe(predicted(positive=0.75))
@@ -77,3 +77,26 @@ def test_offline_leaves_a_folder_to_send_later(tmp_path: Path) -> None:
     record.close()
     assert len(list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))) == 1
     assert counts.sent == 1
+
+
+def test_the_client_s_own_process_gives_way(tmp_path: Path) -> None:
+    """It works when nobody else wants to; the session that it begins has the lowest weight where sessions have one."""
+    counts = Counts()
+    options = WandbLogOptions(mode="offline", folder=str(tmp_path), every_seconds=0.1, finish_seconds=60.0)
+    record = WandbLog(options, counts.add_sent, counts.add_dropped)
+    record.observe(predicted())
+    ends = time.monotonic() + 60
+    while not counts.sent:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    assert record._process is not None
+    listed = Path(f"/proc/{record._process.pid}/task").glob("*/children")
+    (core,) = [int(pid) for file in listed for pid in file.read_text().split()]
+    assert os.getpriority(os.PRIO_PROCESS, core) == 19
+    if sys.platform == "linux":
+        assert {os.sched_getscheduler(int(task.name)) for task in Path(f"/proc/{core}/task").iterdir()} == {
+            os.SCHED_IDLE
+        }
+    weight = Path(f"/proc/{core}/autogroup")
+    assert not weight.exists() or weight.read_text().endswith(" nice 19\n")
+    record.close()

@@ -28,6 +28,7 @@ from matinee.core.errors import MissingExtra
 from matinee.core.events import Event, ModelSwapped, Predicted, RequestFailed
 
 BATCH_ROWS = 500
+BUSY = 0.5  # processors that the server takes: from there on the record waits
 FIRST_PAUSE = 1.0
 LONGEST_TEXT = 2_000
 
@@ -73,6 +74,7 @@ class WandbLog:
         self._run_id = uuid.uuid4().hex[:12]
         self._rows: deque[Row] = deque()
         self._failures = 0
+        self._looked = (time.monotonic(), time.process_time())
         self._closing = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._begun = False
@@ -118,17 +120,22 @@ class WandbLog:
         self._end(ends - time.monotonic())
 
     def _hand_over(self, patience: float) -> None:
-        """Hand over what waits if the run has begun, or begins within `patience` seconds."""
-        if not self._rows or not self._worker_runs() or not self._run_has_begun(patience):
+        """Tell how busy the server is and hand over what waits, if the run begins within `patience` seconds."""
+        if not (self._rows or self._begun) or not self._worker_runs() or not self._run_has_begun(patience):
             return
         failures, self._failures = self._failures, 0
-        self._write({"failures": failures})
+        self._write({"failures": failures, "busy": self._server_is_busy()})
         while self._rows:
             rows = [self._rows.popleft() for _ in range(min(len(self._rows), BATCH_ROWS))]
             if not self._write({"rows": rows}):
                 self._dropped(len(rows))
                 return
             self._sent(len(rows))
+
+    def _server_is_busy(self) -> bool:
+        """Whether this process has needed much of a processor since the last look."""
+        (wall, used), self._looked = self._looked, (time.monotonic(), time.process_time())
+        return self._looked[1] - used > BUSY * (self._looked[0] - wall)
 
     def _worker_runs(self) -> bool:
         if self._process is not None and self._process.poll() is None:

@@ -1,6 +1,7 @@
 """The record in W&B: one run, every prediction in it, and never in the way of a request."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 from tests.unit.monitor.stage import ONE, TWO, predicted
 
 from matinee.core.events import ModelSwapped, RequestFailed
+from matinee.monitor import wandb_log
 from matinee.monitor.wandb_log import FIRST_PAUSE, WandbLog, WandbLogOptions
 
 CLIENT = Path(__file__).parents[2] / "fakes" / "wandb_client"
@@ -147,3 +149,32 @@ def test_a_server_that_hangs_holds_up_neither_requests_nor_the_end(desk: Desk, m
     assert desk.dropped > 0
     record.close()
     assert desk.told("finish") == []
+
+
+def test_a_busy_server_is_rid_of_its_rows_and_they_are_recorded_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has them, and waits with the client's work until the server says that it is calm."""
+    monkeypatch.setattr(wandb_log, "BUSY", -1.0)  # any server is busy
+    record = desk.record()
+    record.observe(predicted(texts=3))
+    desk.until(lambda: desk.sent == 3)
+    time.sleep(0.5)  # ten times of handing over
+    assert desk.told("log") == []
+    monkeypatch.setattr(wandb_log, "BUSY", 1_000.0)  # none is
+    desk.until(lambda: len(desk.told("log")) == 3)
+    record.close()
+
+
+def test_the_worker_has_the_lowest_priority(desk: Desk) -> None:
+    """It works when nobody else wants to, in the session of the server: the system weighs sessions first."""
+    record = desk.record()
+    record.observe(predicted())
+    desk.until(lambda: desk.sent == 1)
+    assert record._process is not None
+    pid = record._process.pid
+    assert os.getpriority(os.PRIO_PROCESS, pid) == 19
+    assert os.getsid(pid) == os.getsid(0)
+    if sys.platform == "linux":
+        assert os.sched_getscheduler(pid) == os.SCHED_IDLE
+    record.close()
