@@ -7,6 +7,7 @@ its own that is ended when it takes too long; models of this machine are read di
 
 import errno
 import logging
+import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -64,6 +65,7 @@ class Sources:
 
     def __init__(self, options: SourceOptions | None = None) -> None:
         self._options = options or SourceOptions()
+        self._making = threading.Lock()  # several deployments begin at the same time
         self._made: dict[str, Source] = {}
         self._opened: Cache | None = None
 
@@ -152,11 +154,12 @@ class Sources:
     @property
     def _cache(self) -> Cache:
         """Opened when first needed: the bundled models need no cache at all."""
-        if self._opened is None:
-            options = self._options
-            folder = cache_folder(options.cache_dir)
-            self._opened = Cache(folder, options.cache_bytes, options.max_files, options.max_bytes)
-        return self._opened
+        with self._making:
+            if self._opened is None:
+                options = self._options
+                folder = cache_folder(options.cache_dir)
+                self._opened = Cache(folder, options.cache_bytes, options.max_files, options.max_bytes)
+            return self._opened
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -178,14 +181,15 @@ class Sources:
             yield folder
 
     def _source(self, ref: ModelRef) -> Source:
-        if ref.source not in self._made:
-            if ref.source in _ON_THIS_MACHINE:
-                self._made[ref.source] = SOURCES.get(ref.source)(self._options)
-            elif ref.source in SOURCES.names():
-                self._made[ref.source] = Isolated(ref.source, self._options, self._workspace)
-            else:
-                SOURCES.get(ref.source)  # raises, with the names that are known
-        return self._made[ref.source]
+        with self._making:
+            if ref.source not in self._made:
+                if ref.source in _ON_THIS_MACHINE:
+                    self._made[ref.source] = SOURCES.get(ref.source)(self._options)
+                elif ref.source in SOURCES.names():
+                    self._made[ref.source] = Isolated(ref.source, self._options, self._workspace)
+                else:
+                    SOURCES.get(ref.source)  # raises, with the names that are known
+            return self._made[ref.source]
 
     def _fill(self, source: Source, revision: Revision, into: Path) -> None:
         """Pull; after a failure that may pass, wipe and pull again."""
