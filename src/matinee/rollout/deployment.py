@@ -145,8 +145,6 @@ class Deployment:
                 failures += 1
                 await self._watcher.wait(failures, START_INTERVAL)
         self._error = ""
-        if self._poll.outcome == "differs":  # from nothing to what answers now
-            self._poll = replace(self._poll, outcome="same")
         self._first.set()
         if self.live.revision.pinned:
             return
@@ -160,6 +158,8 @@ class Deployment:
                 raise
         else:
             await self._changer.start_with(revision)
+            if self._changer.is_live(revision):  # it differed from nothing
+                self._poll = replace(self._poll, outcome="same")
 
     # --- following ------------------------------------------------------------------------------------------
 

@@ -143,10 +143,14 @@ class Opening:
         self._began = time.perf_counter()
         with refusing("the transfer"):
             bundle = self._stages.sources.pull(revision)
-        return self.unpack(bundle)
+        return self._verified(bundle)
 
     def unpack(self, bundle: Bundle) -> Parcel:
         """Verify a bundle that is here already, and fetch what belongs to it; gives all back when it is refused."""
+        self._began = time.perf_counter()
+        return self._verified(bundle)
+
+    def _verified(self, bundle: Bundle) -> Parcel:
         self.stage = "verify"
         with ExitStack() as undo, refusing("verifying"):
             undo.callback(self._stages.sources.release, bundle)

@@ -1,6 +1,7 @@
 """How a deployment starts: with what was live before, from the cache while the registry is away, or not yet."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -9,9 +10,11 @@ from types import SimpleNamespace
 import pytest
 from tests.unit.rollout.stage import House, known_flavor, unavailable
 
+from matinee.core.bundle import Revision
 from matinee.core.errors import ModelRejected, NotReady
-from matinee.core.events import ModelRefused, ModelSwapped
+from matinee.core.events import ModelOpened, ModelRefused, ModelSwapped, Polled
 from matinee.core.manifest import Example
+from matinee.core.reference import ModelRef
 from matinee.rollout import GateLimits
 
 
@@ -97,6 +100,7 @@ def test_a_restart_judges_once_more_what_was_refused(tmp_path: Path) -> None:
         names = {"bad": "negative", "good": "positive"}
         again = House(tmp_path, gate=GateLimits(label_names=names))
         async with again.open() as deployment:
+            assert deployment.state.poll.outcome == "differs", "the alias does not mean what answers"
             assert (await again.ask())[0] == (deployment.history[0].version, "positive", 0.9)
             deployment.hint()
             await again.told.until(lambda: len(again.told.of(ModelSwapped)) == 2)
@@ -145,6 +149,12 @@ def test_starts_once_even_if_a_person_asks_for_it_meanwhile(tmp_path: Path) -> N
     asyncio.run(scene())
 
 
+def away_after_some_time(reference: ModelRef) -> Revision:
+    """A registry that takes long to be away: longer than opening a small model takes."""
+    time.sleep(3.0)
+    return unavailable(reference)
+
+
 def test_starts_with_the_last_good_version_while_the_registry_is_away(tmp_path: Path) -> None:
     """It is marked stale, and not any more once the registry has confirmed it."""
 
@@ -154,9 +164,10 @@ def test_starts_with_the_last_good_version_while_the_registry_is_away(tmp_path: 
         async with house.open():
             pass
         again = House(tmp_path)
-        again.sources.answer = unavailable
+        again.sources.answer = away_after_some_time
         async with again.open() as deployment:
             assert deployment.state.stale
+            assert again.told.of(ModelOpened)[0].seconds < again.told.of(Polled)[0].seconds, "waiting is no opening"
             assert (await again.ask())[0][1] == "positive"
             again.sources.answer = None
             await again.look()
