@@ -63,6 +63,17 @@ def test_a_pipe_gets_the_rows_and_a_person_the_summary(tmp_path: Path) -> None:
     assert b"1 rows answered into standard output; 2 refused" in result.stderr
 
 
+def test_a_pipe_is_utf8_whatever_the_terminal_is(tmp_path: Path) -> None:
+    """As the input is; a console of another encoding would get another file."""
+    line, env = command(tmp_path, "-", "-", "--input-format", "csv", "--output-format", "csv")
+    env["PYTHONIOENCODING"] = "ascii"
+    result = subprocess.run(
+        line, cwd=tmp_path, env=env, input="text\nné 映画\n".encode(), capture_output=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.decode().splitlines()[1].startswith("né 映画,")
+
+
 def test_a_bad_call_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     """Unclear formats, missing files and unknown columns name the argument."""
     write_reviews(tmp_path / "in.csv", 1)

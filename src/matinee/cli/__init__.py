@@ -4,9 +4,11 @@ Each module of this package registers its commands; nothing heavy is imported be
 `matinee --help` answers at once.
 """
 
+import shutil
 import sys
 from importlib import import_module
-from typing import Annotated
+from io import TextIOWrapper
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -57,8 +59,25 @@ for _name in _COMMAND_MODULES:
 
 def main() -> None:
     """Run the command line; an expected error is one sentence on stderr and its own exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what a terminal has no characters for is no reason to say nothing
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MatineeError as error:
-        typer.echo(f"Error: {error.message}", err=True)
-        sys.exit(error.exit_code)
+        _fail(error.message, error.exit_code)
+    except OSError as error:
+        _fail(_explained(error), MatineeError.exit_code)
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    typer.echo(f"Error: {sentence}", err=True)
+    sys.exit(code)
+
+
+def _explained(error: OSError) -> str:
+    """Which file it was, and what the system says of it: a full disk, a folder that may not be written to."""
+    if isinstance(error, shutil.Error):  # of a whole folder: a list with what became of each file
+        return str(error.args[0][0][2])
+    words = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {words}" if error.filename else words

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ def pull(
         revision = sources.resolve(ModelRef.parse(model))
         bundle = sources.pull(revision)
         if to is not None:
-            shutil.copytree(bundle.folder, to, dirs_exist_ok=True, copy_function=shutil.copyfile)
+            _copy(bundle.folder, to)
     files = [path for path in bundle.folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     if json_output:
@@ -48,6 +49,15 @@ def pull(
     else:
         typer.echo(f"{model} is version {revision.version}: {len(files)} files, {_size(size)}, {bundle.digest[:19]}")
         typer.echo(str(to or bundle.folder))
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """All files of `folder` become those of `target`, or it stays as it is."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".matinee-", dir=target.parent) as made:
+        beside = Path(made) / "files"
+        shutil.copytree(folder, beside, copy_function=shutil.copyfile)
+        beside.replace(target)
 
 
 def push(

@@ -58,6 +58,8 @@ def score(
     settings = load_settings({"model": model, "overflow": overflow})
     if target != "-" and Path(source).exists() and Path(target).exists() and Path(source).samefile(target):
         raise InvalidInput(f"OUT: {target} is the input itself; name another file")
+    if target == "-" and isinstance(sys.stdout, TextIOWrapper):  # whatever the terminal's own encoding is
+        sys.stdout.reconfigure(encoding="utf-8", errors="strict")
     with ExitStack() as stack:
         reader = stack.enter_context(open_reader(source, formats[0], text_column))
 
