@@ -1,9 +1,15 @@
 """The one OpenVINO core of this process."""
 
+import os
 from functools import cache
 from typing import Any
 
 import openvino
+
+# Kernels that oneDNN, beneath OpenVINO, keeps for the process: 1,024 if not told otherwise. They outlive the graph they
+# were made for, and lie scattered, so that little of what a closed graph held can go back to the system. Those that
+# each graph keeps for itself (`_SHAPES` in `openvino`) go with it.
+_KERNELS_OF_THE_PROCESS = "0"
 
 
 @cache
@@ -14,4 +20,5 @@ def openvino_core() -> Any:
     it found. With two cores that overlap, what is put back is gone already (seen with 2026.4), and the next signal in
     that thread, a SIGTERM for instance, ends the process with a segmentation fault.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS_OF_THE_PROCESS)  # read at the first kernel
     return openvino.Core()

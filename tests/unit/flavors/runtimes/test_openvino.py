@@ -145,6 +145,39 @@ def test_signals_arrive_after_models_came_and_went() -> None:
     assert done.returncode == 7, done.stderr
 
 
+KERNELS = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from matinee.flavors.runtimes import Plan, open_session
+
+def kernels():  # KiB of code that was made here, and not read from a file
+    total, counted = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if mapping := re.match(r"[0-9a-f]+-[0-9a-f]+ (\\S+) \\S+ \\S+ \\d+\\s*(.*)", line):
+            counted = "x" in mapping[1] and not mapping[2].startswith(("/", "[v"))
+        elif counted and line.startswith("Rss:"):
+            total += int(line.split()[1])
+    return total
+
+session = open_session(Path(sys.argv[1]), Plan("openvino", "int8", 1, 1, 64), None)
+for rows in range(1, 33):
+    session.run(*np.ones((2, rows, 16), dtype=np.int64))
+before = kernels()
+session.close()
+print(before, kernels())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_was_made_for_a_model_goes_with_it() -> None:
+    """No kernel of a closed model stays: with those of all that came and went, memory would grow over the swaps."""
+    done = subprocess.run([sys.executable, "-c", KERNELS, str(GRAPH)], check=True, capture_output=True, text=True)
+    in_use, left = map(int, done.stdout.split())
+    assert in_use > 500
+    assert left < in_use / 10
+
+
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_a_graph_with_other_inputs_is_refused_by_their_names(tmp_path: Path, runtime: str) -> None:
     """It would fail at the first text, with the runtime's own words."""
