@@ -76,8 +76,7 @@ class Report:
     median_swap_seconds: float
     median_rollback_ms: float
     slowest_rollback_ms: float
-    memory_mib_first: float
-    memory_mib_last: float
+    memory_mib: dict[int, float]  # by the number of swaps so far
 
 
 def make_versions(folder: Path, model: Path = MODEL) -> dict[str, list[dict[str, float]]]:
@@ -201,10 +200,10 @@ def _problem(headers: dict[str, str], answer: Any, known: dict[str, list[dict[st
     return ""
 
 
-def resident_mib(pid: int) -> float:
-    """Memory of a process, in MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+def pss_mib(pid: int) -> float:
+    """Memory of a process with its share of what others use as well (PSS), in MiB."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
     return 0.0
 
@@ -243,22 +242,21 @@ async def measure(folder: Path, swaps: int, clients: int, warm_seconds: float, s
         median_swap_seconds=sorted(seconds)[len(seconds) // 2],
         median_rollback_ms=sorted(rollbacks)[len(rollbacks) // 2] if rollbacks else 0.0,
         slowest_rollback_ms=max(rollbacks, default=0.0),
-        memory_mib_first=memory[min(9, len(memory) - 1)],
-        memory_mib_last=memory[-1],
+        memory_mib={number: round(memory[number], 1) for number in range(0, swaps + 1, max(swaps // 10, 1))},
     )
 
 
 async def _swap(folder: Path, port: int, pid: int, swaps: int) -> tuple[list[float], list[float]]:
-    """Swap so many times; returns the seconds and the memory after each."""
+    """Swap so many times; returns the seconds of each, and the memory before the first and after each."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    seconds, memory = [], []
+    seconds, memory = [], [pss_mib(pid)]
     for number in range(swaps):
         point(folder, ("two", "one")[number % 2])
         began = time.perf_counter()
         status, _, answer = await request(reader, writer, "POST", "/models/films/reload")
         assert status == 200, answer
         seconds.append(time.perf_counter() - began)
-        memory.append(resident_mib(pid))
+        memory.append(pss_mib(pid))
         await asyncio.sleep(0.02)
     writer.close()
     return seconds, memory
