@@ -38,14 +38,18 @@ class ClientProcess:
         self._buffer = b""
         self._is_started = False
         self._is_behind = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "matinee.sources.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**_QUIET, **os.environ, "TMPDIR": str(self.workspace)},
-            start_new_session=True,  # so that helpers which the client starts end with it
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "matinee.sources.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**_QUIET, **os.environ, "TMPDIR": str(self.workspace)},
+                start_new_session=True,  # so that helpers which the client starts end with it
+            )
+        except OSError as error:
+            self._ending.close()
+            raise SourceUnavailable(f"{source}: no process can be started for its client: {error.strerror}") from error
         self._send({"source": source, "options": _plain(options), "workspace": str(self.workspace)})
 
     @property

@@ -1,5 +1,6 @@
 """A client in a process of its own: answers, time limits, crashes, secrets, and nothing left behind."""
 
+import errno
 import json
 import os
 import signal
@@ -184,3 +185,21 @@ def test_a_client_removes_no_folder_but_its_own(tmp_path: Path) -> None:
     client = subprocess.run(command, input=setup, env=environment, timeout=60, start_new_session=True, check=False)
     assert client.returncode == -signal.SIGKILL, "it ends itself, as its parent is gone"
     assert (everybodys / "file").read_text() == "of somebody else"
+
+
+def test_a_machine_without_a_process_to_spare_says_nothing_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a failed look, which is tried again, and not a model that cannot be served."""
+
+    def none_left(*_arguments: object, **_more: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    sources = _sources(tmp_path)
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(subprocess, "Popen", none_left)
+        with pytest.raises(SourceUnavailable, match="no process can be started"):
+            _resolve(sources, "well")
+    assert list((tmp_path / "cache" / "staging").iterdir()) == []
+    assert _resolve(sources, "well").version == "look 1"
+    sources.close()
