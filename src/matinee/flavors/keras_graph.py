@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from math import prod
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -41,6 +42,11 @@ def export(source: Path, into: Path) -> None:
             model.export(str(into / GRAPH_NAME), format="openvino", verbose=False)
         except ModuleNotFoundError as error:
             raise MissingExtra("a Keras model", "keras") from error
+        except ImportError as error:  # of TensorFlow, by a text layer in an older file
+            advice = "save the model as .keras, where text layers are read"
+            raise ModelRejected(
+                [f"the Keras model cannot be turned into a graph ({_shown(error)}): {advice}"]
+            ) from None
         except _FAILURES as error:
             advice = "install tensorflow and set KERAS_BACKEND=tensorflow"
             raise ModelRejected(
@@ -129,7 +135,32 @@ class KerasSession:
 
 
 def _free_batch(model: Any) -> None:
-    """Start recurrent layers from a state for each row: Keras 3.15 exports LSTM and GRU with the state of one row."""
+    """Undo what Keras 3.15 exports for one row only: the states of LSTM and GRU, and the shapes of Flatten."""
+    _free_states(model)
+    model.validate_nodes_and_infer_types()
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Reshape" and _keeps_rows_apart(node):
+            wanted = node.input_value(1).get_node().get_vector().astype(np.int64)
+            shape = openvino.opset13.constant(np.array([-1, *wanted[1:]]))
+            node.input(1).replace_source_output(shape.output(0))
+            model.validate_nodes_and_infer_types()  # the shapes behind it follow from this one
+    if model.output(0).get_partial_shape()[0].is_static:
+        raise ModelRejected(["the Keras model's graph answers one text at a time: its batch has a fixed size"])
+
+
+def _keeps_rows_apart(node: Any) -> bool:
+    """Whether a Reshape is written for one row, and gives each of several rows as many numbers as it has."""
+    given, shape = node.input_value(0).get_partial_shape(), node.input_value(1).get_node()
+    if shape.get_type_name() != "Constant" or len(given) == 0 or given[0].is_static:
+        return False
+    if any(size.is_dynamic for size in list(given)[1:]):
+        return False
+    first, *rest = (int(size) for size in shape.get_vector())
+    return first == 1 and prod(rest) == prod(size.get_length() for size in list(given)[1:])
+
+
+def _free_states(model: Any) -> None:
+    """Start recurrent layers from a state for each row."""
     ops = openvino.opset13
     for node in model.get_ops():
         if node.get_type_name() not in _STATES:
@@ -142,9 +173,6 @@ def _free_batch(model: Any) -> None:
             each = ops.constant([shape[1].get_length(), shape[2].get_length()], dtype=np.int64)
             state = ops.broadcast(node.input_value(place), ops.concat([rows, each], 0))
             node.input(place).replace_source_output(state.output(0))
-    model.validate_nodes_and_infer_types()
-    if model.output(0).get_partial_shape()[0].is_static:
-        raise ModelRejected(["the Keras model's graph answers one text at a time: its batch has a fixed size"])
 
 
 def _ending(model: Any) -> str:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,3 +114,55 @@ def test_a_model_on_numbers_needs_its_tokenizer(tmp_path: Path) -> None:
     shutil.copytree(KERAS / "recurrent", tmp_path / "model", ignore=shutil.ignore_patterns("tokenizer.json"))
     with pytest.raises(ModelRejected, match=r"tokenizer\.json"):
         load(verified(tmp_path / "model"), OPTIONS)
+
+
+def _on_words(folder: Path, *layers: object) -> Any:
+    """A model of Keras's own with random weights, and the tokenizer that it needs beside it."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((12,)), *layers])
+    model.save(folder / "model.keras")
+    shutil.copy(KERAS / "older-file" / "tokenizer.json", folder)
+    return model
+
+
+def test_flattened_words_are_answered_in_batches(tmp_path: Path) -> None:
+    """Embedding, Flatten, Dense: the first example of many courses, exported for one row at a time."""
+    from keras import layers, ops
+
+    model = _on_words(
+        tmp_path, layers.Embedding(80, 4), layers.Flatten(), layers.Dense(6), layers.Reshape((2, 3)), layers.Flatten(),
+        layers.Dense(1, activation="sigmoid"),
+    )  # fmt: skip
+    classifier = load(verified(tmp_path), LoadOptions(precision="f32", threads=1))
+    given = ["a great film", "terrible", "the film " * 9]
+    rows = [encoded.rows[0].numbers for encoded in classifier.encode(given)]  # type: ignore[attr-defined]
+    words, inner, bias, last, end = map(ops.convert_to_numpy, model.weights)
+    logits = (words[np.stack(rows)].reshape(3, -1) @ inner + bias) @ last + end
+    np.testing.assert_allclose(np.array(outputs(classifier, given))[:, 1:], 1 / (1 + np.exp(-logits)), atol=1e-6)
+    classifier.close()
+
+
+def test_a_text_layer_in_an_older_file_is_refused_with_the_form_that_is_read(tmp_path: Path) -> None:
+    """Keras's own words are to install TensorFlow, which the other form does without."""
+    import h5py
+    from keras import layers
+
+    _on_words(tmp_path, layers.Dense(1)).save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5", "a") as file:
+        described = json.loads(file.attrs["model_config"])
+        text: dict[str, Any] = {
+            "name": "words",
+            "standardize": "lower",
+            "split": "whitespace",
+            "output_mode": "int",
+            "dtype": "string",
+        }
+        text |= dict.fromkeys(("max_tokens", "ngrams", "output_sequence_length", "vocabulary", "idf_weights"))
+        text |= {"pad_to_max_tokens": False, "sparse": False, "ragged": False, "encoding": "utf-8"}
+        layer = {"module": "keras.layers", "class_name": "TextVectorization", "config": text, "registered_name": None}
+        described["config"]["layers"].insert(1, layer)
+        file.attrs["model_config"] = json.dumps(described)
+    with pytest.raises(ModelRejected, match=r"save the model as \.keras"):
+        export(tmp_path / "model.h5", tmp_path)
