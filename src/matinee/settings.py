@@ -208,8 +208,13 @@ class Settings(BaseModel):
 
 
 def deployment_name(reference: str) -> str:
-    """A short name for a reference: `wandb:team/project/stars:production` is `stars`, `./models/tiny` is `tiny`."""
+    """A short name for a reference: `wandb:team/project/stars:production` is `stars`, `./models/tiny` is `tiny`.
+
+    What comes last in `models:/stars/3` is a version, which the name is to outlive.
+    """
     path = reference.split(":", 1)[1] if ":" in reference else reference
+    if reference.startswith("models:/"):
+        path = path.strip("/").split("/")[0]
     last = path.rstrip("/").rsplit("/", 1)[-1].split("@")[0].split(":")[0]
     kept = "".join(
         character for character in last if character.isascii() and (character.isalnum() or character in "._-")

@@ -121,6 +121,8 @@ def test_the_original_names_keep_working(tmp_path: Path, environ: dict[str, str]
         ("bundled:imdb-sentiment", "imdb-sentiment"),
         ("wandb:team/project/stars:production", "stars"),
         ("models:/stars@champion", "stars"),
+        ("models:/stars/3", "stars"),
+        ("models:/stars/latest", "stars"),
         ("hf:org/stars@main", "stars"),
         ("s3://bucket/models/stars/", "stars"),
         ("./models/model.pkl", "model.pkl"),

@@ -30,13 +30,18 @@ def check_answers(classifier: Classifier, manifest: Manifest) -> None:
         raise
     except Exception as error:  # a model's own code, or the library that runs it, may raise anything
         raise ModelRejected(
-            [f"asked for an answer, the model raised {type(error).__name__}: {error!s:.300}"]
+            [f"asked for an answer, the model raised {type(error).__name__}: {_last_line(error)}"]
         ) from error
     if any(len(answer.scores) != len(classifier.labels) for answer in answers):
         raise ModelRejected([f"the model gives another number of scores than it has labels ({len(classifier.labels)})"])
     scores = np.array([answer.scores for answer in answers])
     if not np.isfinite(scores).all() or (scores < 0).any() or (scores > 1 + 1e-4).any():
         raise ModelRejected(["the model gives scores that are not numbers from 0 to 1"])
+
+
+def _last_line(error: Exception) -> str:
+    """Where a library that lists its own source files first says what is wrong."""
+    return (str(error).strip().splitlines() or [""])[-1][:300]
 
 
 def _ask(classifier: Classifier, texts: Sequence[str]) -> list[Answer]:

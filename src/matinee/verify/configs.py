@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from matinee.core.errors import ModelRejected
@@ -30,10 +30,14 @@ _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "longformer", "mpnet
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """What a sequence classifier's configuration says: labels in order, window in tokens."""
+    """What a sequence classifier's configuration says: labels in order, window in tokens, how logits become scores.
+
+    `options` is what the manifest has to say about that: sigmoid where a text can have several labels at once.
+    """
 
     labels: tuple[str, ...]
     text: TextSettings
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_config(listing: Listing, name: str, _: Policy) -> Findings:
@@ -64,13 +68,8 @@ def read_encoder(listing: Listing, folder: str = ".", tokenizer: str | None = No
     if settings in listing.files:
         limit = min(limit, _whole(_read(listing, settings).get("model_max_length")) or limit)
     limit = max(limit, 8)
-    return Encoder(_labels(config), TextSettings(max_tokens=limit, overlap=min(64, limit // 8)))
-
-
-def read_labels(listing: Listing, folder: str = ".") -> tuple[str, ...]:
-    """`id2label` of the configuration in `folder`, or nothing."""
-    name = _inside(folder, "config.json")
-    return _labels(_read(listing, name)) if name in listing.files else ()
+    options = {"scores": "sigmoid"} if config.get("problem_type") == "multi_label_classification" else {}
+    return Encoder(_labels(config), TextSettings(max_tokens=limit, overlap=min(64, limit // 8)), options)
 
 
 def walk(document: object, depth: int = 0) -> Iterator[tuple[str, object]]:

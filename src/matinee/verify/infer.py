@@ -9,7 +9,7 @@ from typing import Any
 from matinee.core.errors import ModelRejected
 from matinee.core.manifest import Manifest, TextSettings
 from matinee.core.reference import ModelRef
-from matinee.verify.configs import Encoder, read_encoder, read_labels
+from matinee.verify.configs import Encoder, read_encoder
 from matinee.verify.folder import Listing
 from matinee.verify.formats import Kind
 from matinee.verify.mlmodel import unwrap
@@ -119,16 +119,15 @@ def _encoders(listing: Listing, kinds: Mapping[str, Kind]) -> list[Candidate]:
 
 
 def _encoder(flavor: str, what: str, encoder: Encoder, options: Mapping[str, Any]) -> Candidate:
-    return Candidate(flavor, what, options, labels=encoder.labels, text=encoder.text)
+    return Candidate(flavor, what, {**options, **encoder.options}, labels=encoder.labels, text=encoder.text)
 
 
 def _onnx(listing: Listing, kinds: Mapping[str, Kind]) -> list[Candidate]:
     if "tokenizer.json" not in kinds:
         return []
-    labels = read_labels(listing)
-    text = read_encoder(listing).text if "config.json" in kinds else TextSettings(max_tokens=512, overlap=64)
+    encoder = read_encoder(listing) if "config.json" in kinds else Encoder((), TextSettings(max_tokens=512, overlap=64))
     return [
-        Candidate("onnx", f"{name} with tokenizer.json", {"file": name}, labels, text, needs_labels=True)
+        replace(_encoder("onnx", f"{name} with tokenizer.json", encoder, {"file": name}), needs_labels=True)
         for name in _of_kind(kinds, "onnx")
     ]
 
@@ -166,5 +165,6 @@ def _from_mlmodel(listing: Listing, policy: Policy) -> Candidate:
 
 def _name(reference: ModelRef) -> str:
     """A short name for people: the last part of the reference, less alias, version and suffix."""
-    last = re.split(r"[/\\]", re.split(r"[@#?]", reference.rest)[0].rstrip("/\\"))[-1]
+    parts = re.split(r"[/\\]", re.split(r"[@#?]", reference.rest)[0].strip("/\\"))
+    last = parts[0] if reference.scheme == "models" else parts[-1]  # models:/name/3
     return re.sub(r"\.(pkl|pickle|joblib|skops|onnx|keras|h5)$", "", last.split(":")[0]) or "model"

@@ -64,7 +64,7 @@ class Crashing(Length):
     """Raises when asked."""
 
     def predict(self, texts: Sequence[str]) -> list[list[float]]:
-        raise KeyError("weights")
+        raise ValueError("somewhere/in/a/library.cpp:75:\nthe shapes [2,7] and [1,8] differ")
 
 
 class Nothing:
@@ -116,7 +116,7 @@ def test_the_setting_names_the_labels(folder: Path) -> None:
         ("Unlabelled", "set LABELS"),
         ("Crooked", r"array of \(3, 3\), not \(3, 2\)|array of \(2, 3\), not \(2, 2\)"),
         ("Lost", "not numbers from 0 to 1"),
-        ("Crashing", "the model raised KeyError"),
+        ("Crashing", r"the model raised ValueError: the shapes \[2,7\] and \[1,8\] differ"),
         ("Nothing", "no method load and no method predict"),
         ("Absent", "has no class 'Absent'"),
     ],

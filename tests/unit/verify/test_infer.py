@@ -169,3 +169,11 @@ def test_half_a_model_is_told_what_it_lacks(files: tuple[str, ...], advice: str,
     if "adapter_config.json" in files:
         (tmp_path / "adapter_config.json").write_text("{}")
     assert advice in refusal(tmp_path)
+
+
+def test_a_graph_for_several_labels_at_once_gives_each_its_own_score(tmp_path: Path) -> None:
+    """As the configuration beside it says; a softmax over them would be other numbers than the library's."""
+    config = {"id2label": {"0": "funny", "1": "sad"}, "problem_type": "multi_label_classification"}
+    manifest = recognized(_onnx(tmp_path / "m", config=config))
+    assert manifest.options["scores"] == "sigmoid"
+    assert "scores" not in recognized(_onnx(tmp_path / "n", config={"id2label": config["id2label"]})).options
