@@ -7,9 +7,9 @@ from typing import Any
 import openvino
 
 # Kernels that oneDNN, beneath OpenVINO, keeps for the process: 1,024 if not told otherwise. They outlive the graph they
-# were made for, and lie scattered, so that little of what a closed graph held can go back to the system. Those that
-# each graph keeps for itself (`_SHAPES` in `openvino`) go with it.
-_KERNELS_OF_THE_PROCESS = "0"
+# were made for and lie scattered over the heap, which grew with every version until there were so many. With none at
+# all, what each graph keeps for itself (`_SHAPES` in `openvino`) is too little: a review takes 4 % more time.
+_KERNELS_OF_THE_PROCESS = "256"
 
 
 @cache

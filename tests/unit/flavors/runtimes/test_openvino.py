@@ -160,22 +160,22 @@ def kernels():  # KiB of code that was made here, and not read from a file
             total += int(line.split()[1])
     return total
 
-session = open_session(Path(sys.argv[1]), Plan("openvino", "int8", 1, 1, 64), None)
-for rows in range(1, 33):
-    session.run(*np.ones((2, rows, 16), dtype=np.int64))
-before = kernels()
-session.close()
-print(before, kernels())
+for length in (16, 24, 32, 40):
+    session = open_session(Path(sys.argv[1]), Plan("openvino", "int8", 1, 1, 64), None)
+    for rows in range(1, 33):
+        session.run(*np.ones((2, rows, length), dtype=np.int64))
+    session.close()
+    print(kernels())
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_what_was_made_for_a_model_goes_with_it() -> None:
-    """No kernel of a closed model stays: with those of all that came and went, memory would grow over the swaps."""
+def test_what_was_made_for_closed_models_does_not_add_up() -> None:
+    """Kernels of models that came and went: a bounded number of them stays, not those of each."""
     done = subprocess.run([sys.executable, "-c", KERNELS, str(GRAPH)], check=True, capture_output=True, text=True)
-    in_use, left = map(int, done.stdout.split())
-    assert in_use > 500
-    assert left < in_use / 10
+    first, *_, last = map(int, done.stdout.split())
+    assert first > 500
+    assert last < 1.3 * first
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
