@@ -45,6 +45,18 @@ def test_ctrl_c_ends_it_with_status_0(server: ServerProcess) -> None:
     assert server.stop(signal.SIGINT)[0] == 0
 
 
+def test_ctrl_c_while_a_graph_is_compiled_is_no_crash(tmp_path: Path) -> None:
+    """The thread that compiles comes back from C++ to a Python that is ending: the process aborted."""
+    for moment in range(4):
+        process = launch(tmp_path, {"MODEL": "bundled:imdb-sentiment-transformer"})
+        maps = Path(f"/proc/{process.pid}/maps")
+        until(lambda maps=maps: "openvino_intel_cpu_plugin" in maps.read_text())  # type: ignore[misc]
+        time.sleep(moment / 20)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, said.decode()
+
+
 def test_half_sent_requests_do_not_hold_it_up(server: ServerProcess) -> None:
     """Neither do idle connections; each of the 40 is closed."""
     half = [b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{", b"GET /livez HTTP/1.1\r\nHo", b""]

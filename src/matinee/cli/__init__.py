@@ -4,8 +4,10 @@ Each module of this package registers its commands; nothing heavy is imported be
 `matinee --help` answers at once.
 """
 
+import os
 import shutil
 import sys
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, NoReturn
@@ -13,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from matinee import __version__
+from matinee.core import background
 from matinee.core.errors import MatineeError
 
 _COMMAND_MODULES: tuple[str, ...] = (
@@ -62,17 +65,37 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what a terminal has no characters for is no reason to say nothing
             stream.reconfigure(errors="backslashreplace")
+    _leave(_status())
+
+
+def _status() -> int:
     try:
         app()
     except MatineeError as error:
-        _fail(error.message, error.exit_code)
+        return _fail(error.message, error.exit_code)
     except OSError as error:
-        _fail(_explained(error), MatineeError.exit_code)
+        return _fail(_explained(error), MatineeError.exit_code)
+    except SystemExit as done:  # what the app always ends with
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    return 0
 
 
-def _fail(sentence: str, code: int) -> NoReturn:
+def _fail(sentence: str, code: int) -> int:
     typer.echo(f"Error: {sentence}", err=True)
-    sys.exit(code)
+    return code
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process, at once where a model is still being loaded.
+
+    Python stops such a thread when it comes back from C++, and C++ takes that for a crash: the process would abort.
+    """
+    if background.left_behind():
+        with suppress(OSError):  # nobody reads any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _explained(error: OSError) -> str:

@@ -11,6 +11,7 @@ from matinee.core.errors import NotReady
 
 T = TypeVar("T")
 NICE = 10
+_NAME = "matinee-background"
 
 
 async def run(
@@ -55,9 +56,14 @@ async def run(
 
 def _start(body: Callable[[], object]) -> None:
     try:
-        threading.Thread(target=body, name="matinee-background", daemon=True).start()
+        threading.Thread(target=body, name=_NAME, daemon=True).start()
     except RuntimeError as error:  # says something of the moment, and nothing of what was to be done
         raise NotReady(f"no thread can be started: {error}") from error
+
+
+def left_behind() -> bool:
+    """Whether a thread still works although nobody waits for it."""
+    return any(thread.name == _NAME for thread in threading.enumerate())
 
 
 def lower_priority(nice: int) -> None:
