@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 from starlette.testclient import TestClient
-from tests.fakes.serving import edge_of, serving
+from tests.fakes.serving import edge_of, serving, write_bundle
 
 from matinee.api.schemas import ModelList, OriginalResponse, PredictResponse, Readiness
 
@@ -121,6 +121,19 @@ def test_unknown_models_are_problems(client: TestClient) -> None:
 
     assert (response.status_code, response.json()["code"]) == (404, "unknown_model")
     assert "obedient" in response.json()["detail"]
+
+
+def test_an_error_is_that_of_the_model_which_was_asked(tmp_path: Path) -> None:
+    """In the header and in the figures, also when the request never came as far as the model."""
+    models = {name: write_bundle(tmp_path / name, version=name) for name in ("first", "second")}
+    named = ", ".join(f"{name}={folder}" for name, folder in models.items())
+    with serving(tmp_path, {"MODEL": "", "MODELS": named}) as client:
+        response = client.post("/models/second/predict", json={"texts": []})
+        metrics = client.get("/metrics").text
+
+    assert (response.status_code, response.headers["x-matinee-model"]) == (422, "second")
+    (counted,) = [line for line in metrics.splitlines() if '_total{code="invalid_request"' in line]
+    assert 'model="second"' in counted
 
 
 def test_models_tell_what_is_live(client: TestClient) -> None:

@@ -4,11 +4,9 @@ import asyncio
 import logging
 import re
 import secrets
-import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from itertools import count
-from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -17,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from matinee.api.endpoints import Endpoint, EndpointTable
 from matinee.api.keys import Keyring
 from matinee.api.problems import from_error, problem
-from matinee.core.errors import MatineeError, ShuttingDown
+from matinee.core.errors import MatineeError, ShuttingDown, kind_and_place
 from matinee.core.prediction import ModelIdentity
 
 CLIENT_GONE = "client disconnected"  # the word with which the protocol cancels a task that nobody waits for
@@ -97,8 +95,7 @@ class Edge:
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - the HTTP edge: a bug must not cost the connection or show itself
-            # where it happened and what kind it was; its message may hold what the user sent
-            logger.error("unexpected %s, request %s, at %s", type(error).__name__, request_id, _place(error))  # noqa: TRY400
+            logger.error("unexpected %s, request %s", kind_and_place(error), request_id)  # noqa: TRY400
             self._failed(scope.get("matinee.model"), "internal_error", 500)
             return problem(500, "internal_error", "something went wrong on the server", request_id=request_id)
 
@@ -124,11 +121,6 @@ def _model_headers(identity: ModelIdentity) -> list[tuple[bytes, bytes]]:
     """Header values are plain ASCII, whatever a registry calls its versions."""
     told = {"model": identity.name, "version": identity.version, "digest": identity.digest}
     return [(f"x-matinee-{key}".encode(), _UNPRINTABLE.sub("?", text)[:200].encode()) for key, text in told.items()]
-
-
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)[-8:]
-    return " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
 
 
 def _not_found(allowed: tuple[str, ...], request_id: str) -> Response:

@@ -35,11 +35,13 @@ def predict_endpoints(deployments: Deployments, limits: Limits) -> list[Endpoint
 
     async def predict(request: Request) -> Response:
         scope = request.scope
+        name = scope["path_params"].get("name")
+        deployment = deployments.default if name is None else deployments.get(name)
+        if deployment.live is not None:  # what is wrong with the request is this model's to tell
+            scope["matinee.model"] = deployment.live.identity
         body = await read_json(scope["headers"], request.receive, limits.max_body_bytes)
         asked = validate(body)
         texts = texts_of(asked, limits)
-        name = scope["path_params"].get("name")
-        deployment = deployments.default if name is None else deployments.get(name)
         with deployment.acquire() as live:
             scope["matinee.model"], scope["matinee.stale"] = live.identity, live.stale
             predictions = await live.engine.predict(

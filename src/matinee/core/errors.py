@@ -5,8 +5,22 @@ problem document, `exit_code` what the command line ends with. Messages name the
 say what would be right; they never carry the text of a user or a secret.
 """
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
+
+_FRAMES = 8  # of an exception, the innermost
+
+
+def kind_and_place(error: BaseException) -> str:
+    """What an unexpected exception is and where it came from, for a log.
+
+    Not its message, nor the variables around it: both may hold what a user sent, or a secret.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+    return f"{type(error).__name__} at {places or 'an unknown place'}"
 
 
 class MatineeError(Exception):

@@ -2,15 +2,14 @@
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from matinee.core.errors import kind_and_place
 from matinee.core.events import (
     Event,
     GateJudged,
@@ -27,7 +26,6 @@ from matinee.core.events import (
 LONGEST_VALUE = 2_000  # characters of one value, and
 MOST_ITEMS = 20  # of a list, each of
 LONGEST_ITEM = 500  # characters, so that a line stays below 16 KiB
-MOST_FRAMES = 8  # of an exception, the innermost
 HIDDEN = "[hidden]"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -74,17 +72,11 @@ def configure_logging(options: LogOptions, stream: TextIO | None = None) -> None
 
 
 def located(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A processor that says of an exception which kind it is and where it came from.
-
-    Not its message, nor the variables around it (which the library for coloured lines would show): both may hold
-    what a user sent, or a secret.
-    """
+    """A processor that says of an exception what it is and where it came from; the library's would show variables."""
     found = event.pop("exc_info", None)
     error = found[1] if isinstance(found, tuple) else found
     if isinstance(error, BaseException):
-        frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
-        places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
-        event["error"] = f"{type(error).__name__} at {places or 'an unknown place'}"
+        event["error"] = kind_and_place(error)
     return event
 
 
