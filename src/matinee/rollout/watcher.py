@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 LONGEST_PAUSE = 60.0
+SHORTEST_PAUSE = 0.5  # from one look to the next, however many hints come: the registry is not ours alone
 
 
 def pause(interval: float, failures: int) -> float:
@@ -49,6 +50,7 @@ class Watcher:
                 failures = 0
             else:
                 failures += 1
+            await asyncio.sleep(min(SHORTEST_PAUSE, self._interval or SHORTEST_PAUSE))
 
     async def wait(self, failures: int, interval: float | None = None) -> None:
         """Wait for the next look: the timer (of another `interval`, perhaps) or a hint, whichever comes first."""
