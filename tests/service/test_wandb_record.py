@@ -46,6 +46,8 @@ def test_ten_thousand_predictions_make_one_run(tmp_path: Path, monkeypatch: pyte
     assert rows[0]["positive"] == 0.75
     assert run.state == "finished"
     assert (counts.sent, counts.dropped) == (10_000, 0)
+    left = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert left < 100_000, "a server that runs for months would fill its disk"
 
 
 def test_a_server_that_is_away_costs_a_counter_and_a_bounded_end(

@@ -96,6 +96,7 @@ def _start(options: Mapping[str, Any]) -> Any:
         disable_git=True,
         save_code=False,
         x_disable_meta=True,
+        x_skip_transaction_log=options["mode"] == "online",  # a copy of every row on the disk, for as long as it runs
         x_disable_stats=True,
         x_server_side_derived_summary=True,  # here it is two fifths of what the client's process does for a row
     )
