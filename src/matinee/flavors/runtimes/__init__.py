@@ -5,7 +5,7 @@ finds the best one by measuring. A graph takes `input_ids`, `attention_mask` and
 [rows, seq], and gives logits, float32 [rows, labels], as its first output.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -62,11 +62,19 @@ def open_session(graph: Path, plan: Plan, compiled: Path | None = None) -> Sessi
     return RUNTIMES.get(plan.runtime)(graph, plan, compiled)
 
 
-def require_inputs(graph: Path, names: Collection[str]) -> None:
-    """Raises `ModelRejected` for a graph that takes other inputs than those of an encoder."""
+def require_inputs(graph: Path, inputs: Mapping[str, Sequence[int | None]]) -> None:
+    """Raises `ModelRejected` for a graph that takes other inputs than an encoder's, or only some batches of them.
+
+    `inputs` are names and shapes, None for a dimension that may have any size.
+    """
     needed, known = {"input_ids", "attention_mask"}, {"input_ids", "attention_mask", "token_type_ids"}
-    if not needed <= set(names) <= known:
-        shown = ", ".join(sorted(names))[:200]
+    if not needed <= set(inputs) <= known:
+        shown = ", ".join(sorted(inputs))[:200]
         raise ModelRejected(
             [f"{graph.name} takes {shown}: it must take input_ids and attention_mask, and may take token_type_ids"]
+        )
+    if fixed := [shape for shape in inputs.values() if any(size is not None for size in shape)]:
+        shown = " x ".join("any" if size is None else str(size) for size in fixed[0])
+        raise ModelRejected(
+            [f"{graph.name} takes texts x tokens of {shown} only: export it with dynamic axes for both dimensions"]
         )

@@ -50,5 +50,8 @@ def open_session(graph: Path, plan: Plan, compiled: Path | None) -> Session:  # 
         session = onnxruntime.InferenceSession(graph, options, providers=[provider])
     except Exception as error:  # noqa: BLE001 - its exceptions have no common base
         raise ModelRejected([f"{graph.name} cannot be run by ONNX Runtime ({type(error).__name__})"]) from None
-    require_inputs(graph, {node.name for node in session.get_inputs()})
+    shapes = {node.name: node.shape or [] for node in session.get_inputs()}  # a size, or the name of one, or None
+    require_inputs(
+        graph, {name: [size if isinstance(size, int) else None for size in shape] for name, shape in shapes.items()}
+    )
     return OnnxRuntimeSession(session)

@@ -111,11 +111,15 @@ def _session(core: Any, content: Content, configs: list[dict[str, str]], plan: P
 def _compile(core: Any, graph: Path, plan: Plan, config: dict[str, str]) -> Content:
     """Digest, size of the groups, and what OpenVINO compiled, uint8 [bytes]; raises `RuntimeError`."""
     model = core.read_model(graph)
-    require_inputs(graph, {port.get_any_name() for port in model.inputs})
+    require_inputs(graph, {port.get_any_name(): _sizes(port.get_partial_shape()) for port in model.inputs})
     group = _group(model) if plan.precision == "int8" else 0
     blob = core.compile_model(model, "CPU", config | {_GROUP: str(group)}).export_model().getvalue()
     content = group.to_bytes(_HEAD_BYTES - _DIGEST_BYTES, "little") + blob
     return np.frombuffer(bytearray(hashlib.sha256(content).digest() + content), dtype=np.uint8)
+
+
+def _sizes(shape: Any) -> list[int | None]:
+    return [size.get_length() if size.is_static else None for size in shape] if shape.rank.is_static else []
 
 
 def _give_back() -> None:

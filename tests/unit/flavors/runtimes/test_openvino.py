@@ -187,3 +187,13 @@ def test_a_graph_with_other_inputs_is_refused_by_their_names(tmp_path: Path, run
         ModelRejected, match=r"other\.onnx takes attention_bias, input_ids.*: it must take input_ids and"
     ):
         open_session(other, Plan(runtime, "f32", 1, 1, 64))
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_graph_that_takes_one_text_at_a_time_is_refused_with_the_remedy(tmp_path: Path, runtime: str) -> None:
+    """What an export without dynamic axes makes; it would fail at the first batch, with the runtime's own words."""
+    fixed = tmp_path / "fixed.onnx"
+    # a dimension of the format: its name (field 2), or its size (field 1), here in as many bytes
+    fixed.write_bytes(GRAPH.read_bytes().replace(b"\x12\x05batch", b"\x08\x81\x80\x80\x80\x80\x00"))
+    with pytest.raises(ModelRejected, match=r"fixed\.onnx takes texts x tokens of 1 x any only"):
+        open_session(fixed, Plan(runtime, "f32", 1, 1, 64))
