@@ -12,6 +12,7 @@ _HERE = Path(__file__).parent
 _REVIEW = "A wonderful film, superbly acted, and moving from the first minute to the last. "
 _HALF_A_REQUEST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
 _LIMIT_UNPACKED, _LIMIT_COMPRESSED = 300e6, 120e6
+_TO_BUILD = ("buildah", "podman", "runc")  # what looks at the image needs what made it
 
 
 def bases(stage: Stage) -> str:
@@ -23,7 +24,7 @@ def bases(stage: Stage) -> str:
 
 def build(stage: Stage) -> str:
     """The shipped Dockerfile."""
-    needs("buildah")
+    needs(*_TO_BUILD)
     stage.build("distroless", stage.image)
     size = int(stage.run("podman", "inspect", stage.image, "--format={{.Size}}").stdout)
     stage.figures["image, unpacked"] = f"{size / 1e6:.0f} MB (limit 300)"
@@ -33,6 +34,7 @@ def build(stage: Stage) -> str:
 
 def reproducible(stage: Stage) -> str:
     """A second build from nothing has the same layers."""
+    needs(*_TO_BUILD)
     first = _layers(stage, stage.image)
     stage.run(str(_HERE / "build.sh"), "distroless", "localhost/matinee:again", extra={"NO_CACHE": "1"})
     second = _layers(stage, "localhost/matinee:again")
@@ -47,6 +49,7 @@ def _layers(stage: Stage, image: str) -> str:
 
 def contents(stage: Stage) -> str:
     """No shell, no secret, another user than root; a list of what is inside."""
+    needs(*_TO_BUILD)
     probe = (
         "import os, sys; from pathlib import Path\n"
         "assert os.getuid() == 65532, os.getuid()\n"
@@ -67,6 +70,7 @@ def contents(stage: Stage) -> str:
 
 def sbom(stage: Stage) -> str:
     """A list of everything inside, by syft."""
+    needs(*_TO_BUILD)
     syft = tool("syft")
     archive = stage.folder / "image.tar"
     stage.run("podman", "save", "--quiet", "--format=oci-archive", f"--output={archive}", stage.image)
@@ -80,6 +84,7 @@ def sbom(stage: Stage) -> str:
 
 def contract(stage: Stage) -> str:
     """PORT, 512 MiB, one CPU, read-only, SIGTERM with a half-sent request and one in flight."""
+    needs(*_TO_BUILD)
     port = free_port()
     environment = {"PORT": str(port), "HOST": "127.0.0.1", "MODEL": stage.model}
     started = time.monotonic()
@@ -117,7 +122,7 @@ def _terminate(container: Container, port: int) -> str:
 
 def push(stage: Stage) -> str:
     """To a real registry on loopback; from here on the image has a digest."""
-    needs("docker-registry", "buildah")
+    needs("docker-registry", "skopeo", *_TO_BUILD)
     digest = stage.folder / "digest"
     stage.pushed = f"127.0.0.1:15000/demo-project/matinee/server@{push_image(stage, stage.image, digest)}"
     manifest = stage.run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{stage.pushed}").stdout
