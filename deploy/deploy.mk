@@ -8,10 +8,10 @@ REHEARSAL := .venv-rehearsal
 
 # The release tool needs Python and gcloud, and matinee itself only to look a model up in a registry.
 ifeq ($(strip $(MODEL_REGISTRY)),)
-RELEASE := $(PYTHON) -m deploy.release --config $(RELEASE_CONFIG)
+RELEASE := $(PYTHON) -m deploy.release --config "$(RELEASE_CONFIG)"
 release-environment:
 else
-RELEASE := .venv-release/bin/python -m deploy.release --config $(RELEASE_CONFIG)
+RELEASE := .venv-release/bin/python -m deploy.release --config "$(RELEASE_CONFIG)"
 release-environment: .venv-release/.$(MODEL_REGISTRY)
 .venv-release/.$(MODEL_REGISTRY): requirements.lock
 	@"$(PYTHON)" -m venv .venv-release
@@ -41,13 +41,13 @@ refresh-cloudrun: release-environment ## Release what the registry's alias means
 	@$(RELEASE) refresh
 
 rollback-cloudrun: ## Give all traffic to the revision that was live before
-	@$(PYTHON) -m deploy.release --config $(RELEASE_CONFIG) rollback
+	@$(PYTHON) -m deploy.release --config "$(RELEASE_CONFIG)" rollback
 
 settle-cloudrun: ## Undo what a killed release left behind
-	@$(PYTHON) -m deploy.release --config $(RELEASE_CONFIG) settle
+	@$(PYTHON) -m deploy.release --config "$(RELEASE_CONFIG)" settle
 
 status-cloudrun: ## Show traffic, model and history of the service on Cloud Run
-	@$(PYTHON) -m deploy.release --config $(RELEASE_CONFIG) status
+	@$(PYTHON) -m deploy.release --config "$(RELEASE_CONFIG)" status
 
 $(REHEARSAL)/.done: deploy/requirements-rehearsal.txt requirements.lock
 	@"$(PYTHON)" -m venv $(REHEARSAL)

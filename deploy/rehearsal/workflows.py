@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from deploy import bounded
@@ -65,9 +66,11 @@ def _act(
         command += ["--env", f"{name}={value}"]
     for name, value in (_VARIABLES | variables).items():
         command += ["--var", f"{name}={value}"]
-    own = {**os.environ, "XDG_CACHE_HOME": str(stage.folder / "act-cache")}
-    own.pop("http_proxy", None)
-    done = bounded.run(command, _ACT_SECONDS, cwd=ROOT, env=own)
+    # act runs the scripts that it writes there by their paths, unquoted: a checkout's own may have a space
+    with tempfile.TemporaryDirectory(prefix="matinee-act-", ignore_cleanup_errors=True) as cache:
+        own = {**os.environ, "XDG_CACHE_HOME": cache}
+        own.pop("http_proxy", None)
+        done = bounded.run(command, _ACT_SECONDS, cwd=ROOT, env=own)
     (stage.folder / f"act-{event}.log").write_text(done.stdout + done.stderr)
     expect(done.returncode == 0, f"act {event} ended with {done.returncode}: {tail(done.stdout + done.stderr, 15)}")
     return done.stdout
