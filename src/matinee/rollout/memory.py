@@ -1,4 +1,4 @@
-"""How much memory is there, for this process and for one that it watches? Linux; elsewhere nothing is known."""
+"""How much memory is there? Linux; elsewhere nothing is known."""
 
 from pathlib import Path
 
@@ -10,15 +10,6 @@ def available() -> int:
     """Bytes that can still be taken: what the machine has free, and what the container may have; 0 for unknown."""
     known = [free for free in (_machine(), _container()) if free is not None]
     return max(min(known), 0) if known else 0
-
-
-def resident(pid: int) -> int:
-    """Bytes that process `pid` holds; 0 when it is gone or cannot be seen."""
-    try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-        return int(fields[1]) * 4096
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _machine() -> int | None:

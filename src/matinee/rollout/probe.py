@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from matinee.core.errors import MatineeError, ModelRejected
-from matinee.rollout import memory
+from matinee.core.residence import resident
 from matinee.rollout.opening import load_parcel
 from matinee.rollout.probing import Request
 from matinee.rollout.trial import answer_all
@@ -55,14 +55,14 @@ def main(modules: Sequence[str]) -> None:
 def _try(request: Request, say: Any) -> None:
     gc.collect()
     say(began=True)
-    before, began = memory.resident(os.getpid()), time.perf_counter()
+    before, began = resident(os.getpid()), time.perf_counter()
     classifier = load_parcel(request.parcel, request.options)
     say(loaded=time.perf_counter() - began)
     answered = answer_all(classifier, request.texts, request.answer_seconds)
     say(
         answered=[[a.label, a.scores, a.seconds, a.error] for a in answered],
         labels=classifier.labels,
-        memory=memory.resident(os.getpid()) - before,
+        memory=resident(os.getpid()) - before,
     )
 
 

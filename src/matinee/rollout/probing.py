@@ -14,6 +14,7 @@ from typing import Any
 
 from matinee.core import background
 from matinee.core.errors import NotReady
+from matinee.core.residence import resident
 from matinee.flavors import LoadOptions
 from matinee.rollout import memory
 from matinee.rollout.opening import Parcel
@@ -62,7 +63,7 @@ class Probe:
         Raises `NotReady` when the machine has no time for that process: that says nothing of the candidate.
         """
         began, limits = time.perf_counter(), self._limits
-        free = memory.available() + memory.resident(self._process.pid)
+        free = memory.available() + resident(self._process.pid)
         budget = limits.memory_bytes or int(free * 0.9)
         request = Request(parcel, self._options, texts, limits.load_seconds, limits.answer_seconds)
         outcome = await _converse(self._process, request, budget)
@@ -125,7 +126,7 @@ async def _watch_memory(pid: int, budget: int) -> Outcome:
     """Ends only when the probe takes more than its budget; it is then ended by the caller."""
     while True:
         await asyncio.sleep(LOOK_EVERY)
-        if budget and memory.resident(pid) > budget:
+        if budget and resident(pid) > budget:
             return Outcome(f"it takes more memory than there is: {budget / MIB:.0f} MiB are free for it")
 
 

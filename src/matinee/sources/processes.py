@@ -5,7 +5,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+from matinee.core.residence import resident
 
 
 def end(pid: int) -> None:
@@ -21,14 +21,9 @@ def end(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)  # last, since it may be our own
 
 
-def resident(pid: int) -> int:
-    """Bytes of memory that `pid` and its descendants hold (Linux; elsewhere 0)."""
-    held = 0
-    with suppress(OSError):  # ended meanwhile
-        held = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
-        for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-            held += sum(resident(int(child)) for child in listed.read_text(encoding="ascii").split())
-    return held
+def held(pid: int) -> int:
+    """Bytes of memory that `pid` and its descendants hold."""
+    return sum(map(resident, [pid, *_descendants(pid)]))
 
 
 def _descendants(pid: int) -> list[int]:

@@ -19,7 +19,7 @@ from matinee.core.errors import InvalidReference, MatineeError
 from matinee.core.reference import ModelRef
 from matinee.sources import SOURCES, Publisher, Remote, Source, SourceOptions
 from matinee.sources.isolated import revision_from, revision_to
-from matinee.sources.processes import end, resident
+from matinee.sources.processes import end, held
 
 MOST_BYTES = 512 * 1024**2  # of memory, while it looks at a registry; MLflow needs 160 MiB
 _IDLE_SECONDS = 600.0
@@ -81,7 +81,7 @@ def within_memory(replies: IO[str], most: int) -> Iterator[None]:
 
     def watch() -> None:
         while not done.wait(_LOOK_EVERY_SECONDS):
-            if resident(os.getpid()) > most:
+            if held(os.getpid()) > most:
                 message = f"the registry's answer took more than {most / 1024**2:.0f} MiB of memory"
                 _send(replies, {"error": "SourceUnavailable", "message": message})
                 end(os.getpid())

@@ -24,7 +24,7 @@ from matinee.flavors.tokenization import Ids
 _LARGEST_GROUP = 128
 _GROUP = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
 # Kernels made for one shape of batch are kept for the next like it, by each stream of a graph. OpenVINO would keep
-# 5,000; 100 take 12 MB more than 64 and save no time that could be measured, with 32 a seventh of it was lost.
+# 5,000; 100 take 12 MB more than 64 and save no time that could be measured, 32 lose a seventh of the throughput.
 _SHAPES = "64"
 # Before the blob in a file of a compiled graph: SHA-256 of the rest, and the size of the groups; together a cache line.
 _DIGEST_BYTES, _HEAD_BYTES = 32, 64
