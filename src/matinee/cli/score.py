@@ -119,12 +119,12 @@ def _standard_input() -> BufferedReader:
 
 
 def _opened(source: str) -> BufferedReader:
-    from matinee.score import InvalidInput
+    from matinee.score.readers import unreadable
 
     try:
         return Path(source).open("rb")
     except OSError as error:
-        raise InvalidInput(f"IN: {source} cannot be read: {error.strerror}") from error
+        raise unreadable(source, error) from error
 
 
 def _check_encoding(source: str, raw: BufferedReader) -> None:

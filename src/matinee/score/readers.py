@@ -5,6 +5,7 @@ A row is refused, never the file: wrong number of fields, no text, text that is 
 
 import csv
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -52,6 +53,11 @@ def format_of(path: str, given: str | None, option: str) -> str:
         known = ", ".join(FORMATS)
         raise InvalidInput(f"{option}: the format of {path} is not clear from its name; say which of {known}")
     return chosen
+
+
+def unreadable(path: str | Path, error: OSError) -> InvalidInput:
+    """The input is not there, or may not be read."""
+    return InvalidInput(f"IN: {path} cannot be read: {os.strerror(error.errno or 0)}")
 
 
 def pick_column(columns: list[str], asked: str | None) -> str:
@@ -201,8 +207,10 @@ class ParquetReader:
         parquet = import_parquet()
         try:
             self._file = parquet.ParquetFile(path)
+        except (FileNotFoundError, PermissionError) as error:
+            raise unreadable(path, error) from error
         except (OSError, ValueError) as error:  # pyarrow's own errors derive from ValueError
-            raise InvalidInput("the input is not a Parquet file") from error
+            raise InvalidInput(f"IN: {path} is not a Parquet file") from error
         self.schema = self._file.schema_arrow
         self.columns = check_columns(list(self.schema.names))
         self._column = pick_column(self.columns, column)

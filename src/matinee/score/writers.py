@@ -92,11 +92,11 @@ class ParquetWriter:
     """
 
     def __init__(self, target: Path, schema: Any = None) -> None:
+        self._parquet = import_parquet()
         import pyarrow
 
         self._target = target
         self._parts = partial_path(target)
-        self._parquet = import_parquet()
         self._types = {field.name: field.type for field in schema or ()}
         self._schema = pyarrow.schema([])
         self._count = 0
