@@ -7,6 +7,7 @@ import base64
 import csv
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -182,10 +183,14 @@ def encode(rows: Sequence[Fields], columns: Sequence[str] | None, header: Sequen
     if columns is None:
         return "".join(_json(row) + "\n" for row in rows)
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
-    if header is not None:
-        writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    sparing, quoting = (
+        csv.DictWriter(text, fieldnames=columns, lineterminator="\n", quoting=how)
+        for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    for row in [*([] if header is None else [{name: name for name in header}]), *rows]:
+        cells = {name: _cell(value) for name, value in row.items()}
+        # By itself a carriage return ends a line for whoever reads, and Python before 3.13 does not quote it.
+        (quoting if any("\r" in cell for cell in cells.values() if isinstance(cell, str)) else sparing).writerow(cells)
     return text.getvalue()
 
 
@@ -197,7 +202,19 @@ def _cell(value: object) -> object:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    except ValueError:  # JSON has no word for what is no finite number, and others refuse Python's
+        return json.dumps(_finite(value), ensure_ascii=False, default=_plain)
+
+
+def _finite(value: object) -> object:
+    """The same with none for NaN and infinity, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: object) -> str:

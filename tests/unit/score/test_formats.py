@@ -91,3 +91,20 @@ def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     """So is a full disk: the same command goes on when there is room."""
     with pytest.raises(OutputFailed, match="No such file or directory; the same command"):
         scored(csv_of(b"text\nfine\n"), tmp_path / "absent" / "out.csv")
+
+
+def test_a_carriage_return_inside_of_a_text_stays_inside(tmp_path: Path) -> None:
+    """Written without quotation marks it ended the line: one row came back as two."""
+    out = scored(csv_of(b'id,text\n1,"one\rtwo"\n2,fine\n'), tmp_path / "out.csv")
+    with out.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["id"], row["text"]) for row in rows] == [("1", "one\rtwo"), ("2", "fine")]
+    assert {row["p_label"] for row in rows} == {"yes"}
+
+
+def test_what_is_no_finite_number_becomes_null(tmp_path: Path) -> None:
+    """Python's NaN and Infinity are no JSON, and other programs refuse the whole line."""
+    line = b'{"text": "fine", "rank": NaN, "more": [{"high": 1e999, "low": 0.5}]}\n'
+    out = scored(jsonl_of(line), tmp_path / "out.jsonl").read_text()
+    assert "NaN" not in out
+    assert json.loads(out)["more"] == [{"high": None, "low": 0.5}]
