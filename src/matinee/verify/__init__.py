@@ -12,9 +12,10 @@ from matinee.core.errors import InvalidManifest, ModelRejected
 from matinee.core.manifest import MAX_MANIFEST_BYTES, Manifest
 from matinee.verify.digests import check_digests
 from matinee.verify.files import check_file, recognize_all
-from matinee.verify.folder import Listing, leads_out, printable, scan
+from matinee.verify.folder import Listing, printable, scan
 from matinee.verify.formats import Kind
 from matinee.verify.policy import Policy
+from matinee.verify.reading import reading_problems
 from matinee.verify.report import Check, Findings, Report
 
 # The one way in which a manifest can tell a flavor which names to unpickle: verification writes it, nobody else.
@@ -84,13 +85,10 @@ def _completed(
     manifest: Manifest, kinds: dict[str, Kind], found: dict[str, Findings], policy: Policy
 ) -> tuple[Manifest, list[Check]]:
     """The manifest with what the operator's settings and the checks add to it."""
-    lines = [
-        Check(MANIFEST_NAME, "options", "refused", f"options.{key} leads out of the folder")
-        for key, value in manifest.options.items()
-        if isinstance(value, str) and leads_out(value)
-    ]
     flavor = policy.flavor if policy.custom_class else manifest.flavor
     options = {key: value for key, value in manifest.options.items() if key not in {PICKLE_NAMES, CUSTOM_CLASS}}
+    read = replace(manifest, flavor=flavor, options=options)
+    lines = [Check(MANIFEST_NAME, "options", "refused", problem) for problem in reading_problems(read, kinds)]
     if flavor == "custom":
         options[CUSTOM_CLASS] = policy.custom_class
         if not policy.custom_class:

@@ -11,7 +11,7 @@ from matinee.verify.policy import GIB, Policy
 
 _MAX_DEPTH = 12
 _MAX_NAME = 255
-_UNREAD_FOLDERS = ("__pycache__",)
+UNREAD_FOLDERS = ("__pycache__",)
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ def _walk(folder: Path, prefix: str, listing: Listing) -> Iterator[tuple[str, os
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             name = prefix + entry.name
-            if entry.name.startswith(".") or entry.name in _UNREAD_FOLDERS:
+            if entry.name.startswith(".") or entry.name in UNREAD_FOLDERS:
                 listing.unread.append(name)
             elif entry.is_dir(follow_symlinks=False):
                 if name.count("/") >= _MAX_DEPTH:
