@@ -2,6 +2,7 @@
 
 import stat
 import zipfile
+import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,10 @@ _MAX_RATIO = 100
 _RATIO_COUNTS_FROM = 64 * 1024 * 1024  # arrays of zeros pack 1000:1, and small ones harm nobody
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1
+# What `zipfile` raises for a member that is broken, encrypted or packed in a way that it does not know.
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, OSError, EOFError, RuntimeError, UnicodeDecodeError,
+)  # fmt: skip
 
 
 def zip_names(path: Path) -> list[str]:
@@ -45,7 +50,7 @@ def read_member(path: Path, name: str, limit: int) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(name) as member:
             content = member.read(limit + 1)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, OSError, EOFError, RuntimeError):
+    except UNREADABLE:
         raise Broken(f"has no readable member {name}") from None
     if len(content) > limit:
         raise Broken(f"has a member {name} of more than {limit} bytes")

@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import IO
 
-from matinee.verify.archives import check_zip, zip_names
+from matinee.verify.archives import UNREADABLE, check_zip, zip_names
 from matinee.verify.folder import Listing
 from matinee.verify.policy import Policy
 from matinee.verify.report import Broken, Findings
@@ -43,7 +43,7 @@ def check_npy_member(path: Path, member: str) -> None:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
             _check_header(file, archive.getinfo(member).file_size)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError):
+    except UNREADABLE:
         raise Broken(f"has a broken member {member[:80]!a}") from None
 
 

@@ -5,8 +5,10 @@ import gzip
 import lzma
 import sys
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -20,11 +22,23 @@ from matinee.verify.hdf5 import check_hdf5_bytes
 from matinee.verify.report import Broken
 from matinee.verify.unpacking import Unpacked
 
+
+def _packed(path: Path) -> bytes:
+    """The same archive with its members deflated."""
+    packed = BytesIO()
+    with zipfile.ZipFile(path) as stored, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in stored.namelist():
+            archive.writestr(zipfile.ZipInfo(name), stored.read(name), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
 SAMPLES = {
     "model.joblib": (CORPUS / "benign" / "words" / "model.joblib").read_bytes(),
     "packed.joblib": (CORPUS / "benign" / "logistic-zlib" / "model.joblib").read_bytes(),
     "model.pkl": (CORPUS / "benign" / "pickle-5" / "model.pkl").read_bytes(),
     "model.skops": (CORPUS / "benign" / "skops-words" / "model.skops").read_bytes(),
+    "packed.skops": _packed(CORPUS / "benign" / "skops-words" / "model.skops"),
+    "packed.keras": _packed(CORPUS / "benign" / "keras-archive" / "model.keras"),
     "model.keras": (CORPUS / "benign" / "keras-archive" / "model.keras").read_bytes(),
     "model.onnx": (CORPUS.parent / "fixtures" / "tiny-onnx" / "model.onnx").read_bytes(),
     "model.safetensors": (CORPUS / "benign" / "encoder-with-leftovers" / "model.safetensors").read_bytes(),
