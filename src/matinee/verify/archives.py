@@ -9,7 +9,8 @@ from pathlib import Path
 from matinee.verify.policy import Policy
 from matinee.verify.report import Broken
 
-_MAX_DIRECTORY = 16 * 1024 * 1024
+_MAX_DIRECTORY = 4 * 1024 * 1024  # 80,000 members at most, some 30 MB when they are read
+_LOCATOR = 20  # bytes in front of the end record; they say where a directory of zip64 is
 _MAX_RATIO = 100
 _RATIO_COUNTS_FROM = 64 * 1024 * 1024  # arrays of zeros pack 1000:1, and small ones harm nobody
 _LOCAL_HEADER = 30
@@ -60,12 +61,13 @@ def read_member(path: Path, name: str, limit: int) -> bytes:
 def _members(path: Path) -> list[zipfile.ZipInfo]:
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(0, size - 65_557))
+        file.seek(max(0, size - 65_557 - _LOCATOR))
         tail = file.read()
     end = tail.rfind(b"PK\x05\x06")
     if end < 0 or len(tail) < end + 22:
         raise Broken("is not a complete zip file")
-    if int.from_bytes(tail[end + 12 : end + 16], "little") > min(_MAX_DIRECTORY, size):
+    zip64 = tail[max(0, end - _LOCATOR) : end].startswith(b"PK\x06\x07")  # its sizes would count, not those here
+    if zip64 or int.from_bytes(tail[end + 12 : end + 16], "little") > min(_MAX_DIRECTORY, size):
         raise Broken("has a directory larger than any model needs")
     try:
         with zipfile.ZipFile(path) as archive:
