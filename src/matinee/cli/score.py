@@ -50,7 +50,7 @@ def score(
     from matinee.core.events import Event
     from matinee.core.reference import ModelRef
     from matinee.rollout import open_model
-    from matinee.score import InvalidInput, Job, format_of
+    from matinee.score import InvalidInput, Job, check_target, format_of
     from matinee.score.rows import Columns
     from matinee.settings import load_settings
 
@@ -58,6 +58,8 @@ def score(
     settings = load_settings({"model": model, "overflow": overflow})
     if target != "-" and Path(source).exists() and Path(target).exists() and Path(source).samefile(target):
         raise InvalidInput(f"OUT: {target} is the input itself; name another file")
+    if target != "-":
+        check_target(Path(target), restart=restart)  # said before a model is fetched for nothing
     if target == "-" and isinstance(sys.stdout, TextIOWrapper):  # whatever the terminal's own encoding is
         sys.stdout.reconfigure(encoding="utf-8", errors="strict")
     with ExitStack() as stack:
@@ -75,7 +77,7 @@ def score(
             target=None if target == "-" else Path(target),
             format=formats[1],
             columns=Columns(prefix, opened.classifier.labels),
-            identity=_identity(source, opened.identity.digest, formats, text_column, prefix, settings.overflow),
+            identity=_identity(source, opened, reader.columns, formats, text_column, prefix, settings.overflow),
             overflow=settings.overflow,
             restart=restart,
         )
@@ -135,10 +137,11 @@ def _check_encoding(source: str, raw: BufferedReader) -> None:
         raise InvalidInput(f"IN: {source} is UTF-16: convert it, as in iconv -f UTF-16 -t UTF-8")
 
 
-def _identity(source: str, *parts: object) -> str:
+def _identity(source: str, opened: "Opened", *options: object) -> str:
     """Tells this job from another: the input's path, size and time of change, the model, the options."""
     stat = Path(source).stat() if source != "-" else None
-    described = (source, stat and (stat.st_size, stat.st_mtime_ns), *parts)
+    model = (opened.identity.digest, opened.classifier.labels)
+    described = (source, stat and (stat.st_size, stat.st_mtime_ns), *model, *options)
     return hashlib.sha256(repr(described).encode()).hexdigest()
 
 

@@ -4,7 +4,7 @@
 and so that a killed run continues with the same command without losing or repeating a row.
 """
 
-from matinee.score.job import Job, Summary, score_file
+from matinee.score.job import Job, Summary, check_target, score_file
 from matinee.score.readers import FORMATS, InvalidInput, format_of
 
-__all__ = ["FORMATS", "InvalidInput", "Job", "Summary", "format_of", "score_file"]
+__all__ = ["FORMATS", "InvalidInput", "Job", "Summary", "check_target", "format_of", "score_file"]

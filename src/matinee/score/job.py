@@ -1,26 +1,24 @@
 """The story of one scoring run: read a chunk, ask the engine, write it for good, note it in the journal."""
 
 import asyncio
-import json
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO, Protocol
 
 from matinee.core import background
 from matinee.core.errors import ClassifierFailed, InvalidRequest, MatineeError
 from matinee.core.prediction import Overflow, Prediction
+from matinee.score.chunks import Chunk, Chunks
 from matinee.score.journal import Journal, Progress
 from matinee.score.readers import InvalidInput, Reader
+from matinee.score.rejects import Rejects
 from matinee.score.rows import Columns, Reject, Row
 from matinee.score.writers import LineWriter, ParquetWriter, StreamWriter, Writer, partial_path
 
-CHUNK_ROWS = 512
 # While one chunk is written, the engine packs batches from the next two.
 CHUNKS_IN_FLIGHT = 3
 # What is wrong with one row; anything else (no model, no disk) ends the run, which the same command continues.
@@ -70,30 +68,40 @@ async def score_file(job: Job, engine: Predictor, stdout: IO[str], report: Calla
     Raises `InvalidInput` when the target exists already, or a column would be overwritten; `OutputFailed`.
     """
     output = _Output(job, stdout)
-    with _writing(job.target):
-        done = output.begin()
-    rows = islice(job.reader.rows(), done, None)
-    waiting: deque[tuple[list[Row | Reject], asyncio.Task[list[Prediction | Reject]]]] = deque()
+    try:
+        with _writing(job.target):
+            begun = output.begin()
+        await _answer_all(job, begun, output, engine, report)
+        with _writing(job.target):
+            output.finish()
+    finally:
+        output.close()
+    return Summary(output.rows, output.refused, begun.rows, output.refusals)
+
+
+async def _answer_all(
+    job: Job, begun: Progress, output: "_Output", engine: Predictor, report: Callable[[int, float], None]
+) -> None:
+    rows = Chunks(job.reader.rows())
+    waiting: deque[tuple[Chunk, asyncio.Task[list[Prediction | Reject]]]] = deque()
+    # Read in daemon threads: one that waits for standard input would keep a run that was stopped from ending.
+    await background.run(lambda: rows.skip(begun))
     try:
         while True:
-            # in a daemon thread: one that waits for standard input would keep a run that was stopped from ending
-            chunk = await background.run(lambda: _take(rows))
-            if chunk:
-                waiting.append((chunk, asyncio.create_task(_answer(chunk, engine, job.overflow))))
-            while waiting and (len(waiting) == CHUNKS_IN_FLIGHT or not chunk):
+            chunk = await background.run(rows.take)
+            if chunk.rows:
+                waiting.append((chunk, asyncio.create_task(_answer(chunk.rows, engine, job.overflow))))
+            while waiting and (len(waiting) == CHUNKS_IN_FLIGHT or not chunk.rows):
                 first, answers = waiting.popleft()
                 answered = await answers
                 with _writing(job.target):
                     output.write(first, answered)
                 report(output.rows, job.reader.done())
-            if not chunk:
+            if not chunk.rows:
                 break
     finally:
         for _, task in waiting:
             task.cancel()
-    with _writing(job.target):
-        output.finish()
-    return Summary(output.rows, output.refused, done, output.rejects if output.refused else None)
 
 
 @contextmanager
@@ -106,10 +114,6 @@ def _writing(target: Path | None) -> Iterator[None]:
     except OSError as error:
         where, again = ("standard output", "") if target is None else (target, "; the same command then goes on")
         raise OutputFailed(f"OUT: {where} cannot be written: {error.strerror}{again}") from error
-
-
-def _take(rows: Iterator[Row | Reject]) -> list[Row | Reject]:
-    return list(islice(rows, CHUNK_ROWS))
 
 
 async def _answer(
@@ -139,10 +143,15 @@ class _Output:
     def __init__(self, job: Job, stdout: IO[str]) -> None:
         self._job = job
         self._journal = Journal(job.target, job.identity) if job.target else None
-        self.rejects = job.target.with_name(job.target.name + ".rejects.jsonl") if job.target else None
+        self._rejects = Rejects(job.target) if job.target else None
         self.rows = self.refused = 0
         self._added = set(job.columns.names())
         self._writer = self._make_writer(stdout)
+
+    @property
+    def refusals(self) -> Path | None:
+        """The side file, when there is anything in it."""
+        return self._rejects.path if self._rejects and self.refused else None
 
     def _make_writer(self, stdout: IO[str]) -> Writer:
         added = self._job.columns.names()
@@ -161,43 +170,42 @@ class _Output:
             return ParquetWriter(target, reader.schema)
         return StreamWriter(stdout, columns) if target is None else LineWriter(target, columns)
 
-    def begin(self) -> int:
-        """Go back to what the journal says; returns the number of rows that are done."""
+    def begin(self) -> Progress:
+        """Go back to what the journal says, and return that."""
         target = self._job.target
-        if target is None or self._journal is None or self.rejects is None:
-            return 0
-        if target.exists() and not target.is_file():
-            raise InvalidInput(f"OUT: {target} is no regular file, and would be replaced; - writes to standard output")
+        if target is None or self._journal is None or self._rejects is None:
+            return Progress(self._job.identity)
+        check_target(target, restart=self._job.restart)
+        self._rejects.open()
+        check_target(target, restart=self._job.restart)  # once more: another run may just have finished it
         if self._job.restart:
             self._journal.remove()
             shutil.rmtree(partial_path(target), ignore_errors=True)
             partial_path(target).unlink(missing_ok=True)
-        elif target.exists():
-            raise InvalidInput(f"{target} exists already; remove it, or write it anew with --restart")
         progress = self._journal.load()
         self._writer.resume(progress.position)
-        self.rejects.touch()
-        os.truncate(self.rejects, progress.rejects_bytes)
+        self._rejects.resume(progress.rejects_bytes)
         self.rows, self.refused = progress.rows, progress.refused
-        return progress.rows
+        return progress
 
-    def write(self, chunk: Sequence[Row | Reject], answers: Sequence[Prediction | Reject]) -> None:
+    def write(self, chunk: Chunk, answers: Sequence[Prediction | Reject]) -> None:
         """Put one chunk on disk, then note it."""
-        self._check_names(chunk)
+        self._check_names(chunk.rows)
         answered = iter(answers)
-        results = [(row, row if isinstance(row, Reject) else next(answered)) for row in chunk]
+        results = [(row, row if isinstance(row, Reject) else next(answered)) for row in chunk.rows]
         refused = [result for _, result in results if isinstance(result, Reject)]
         written = [
             {**row.fields, **self._job.columns.values(result)}
             for row, result in results
             if isinstance(row, Row) and isinstance(result, Prediction)
         ]
-        rejects_bytes = self._append_rejects(refused)
+        rejects_bytes = self._rejects.append(refused) if self._rejects else 0
         position = self._writer.write(written)
-        self.rows += len(chunk)
+        self.rows += len(chunk.rows)
         self.refused += len(refused)
         if self._journal:
-            self._journal.commit(Progress(self._job.identity, self.rows, self.refused, position, rejects_bytes))
+            progress = Progress(self._job.identity, self.rows, self.refused, position, rejects_bytes, chunk.texts)
+            self._journal.commit(progress)
 
     def _check_names(self, chunk: Sequence[Row | Reject]) -> None:
         """Objects of JSON Lines differ, so each is asked whether it has one of the added names already."""
@@ -205,19 +213,23 @@ class _Output:
             if isinstance(row, Row) and (clash := self._added & row.fields.keys()):
                 raise InvalidInput(f"--prefix: row {row.number} has {min(clash)} already; choose another prefix")
 
-    def _append_rejects(self, refused: Sequence[Reject]) -> int:
-        if self.rejects is None:
-            return 0
-        with self.rejects.open("a") as stream:
-            stream.writelines(json.dumps({"row": item.number, "reason": item.reason}) + "\n" for item in refused)
-            stream.flush()
-            os.fsync(stream.fileno())
-            return stream.tell()
-
     def finish(self) -> None:
         """The target appears; the journal and an empty side file go."""
         self._writer.finish()
         if self._journal:
             self._journal.remove()
-        if self.rejects and not self.refused:
-            self.rejects.unlink(missing_ok=True)
+        if self._rejects and not self.refused:
+            self._rejects.remove()
+
+    def close(self) -> None:
+        """Let another run have its turn."""
+        if self._rejects:
+            self._rejects.close()
+
+
+def check_target(target: Path, *, restart: bool) -> None:
+    """Raise `InvalidInput` for what may not be replaced: no file, or a file without `restart`."""
+    if target.exists() and not target.is_file():
+        raise InvalidInput(f"OUT: {target} is no regular file, and would be replaced; - writes to standard output")
+    if target.exists() and not restart:
+        raise InvalidInput(f"OUT: {target} exists already; remove it, or write it anew with --restart")

@@ -15,6 +15,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from matinee.score.journal import changed, cut_back
 from matinee.score.readers import InvalidInput, import_parquet
 
 Fields = dict[str, Any]
@@ -24,7 +25,7 @@ class Writer(Protocol):
     """Takes chunks of answered rows; `position` after a chunk is what `resume` goes back to."""
 
     def resume(self, position: int) -> None:
-        """Forget whatever was written after `position`."""
+        """Forget whatever was written after `position`; raises `InvalidInput` when some of it is gone."""
 
     def write(self, rows: Sequence[Fields]) -> int:
         """Write one chunk to disk for good; returns the new position."""
@@ -43,8 +44,7 @@ class LineWriter:
 
     def resume(self, position: int) -> None:
         """Cut the unfinished file back to `position`; a missing file starts empty."""
-        self._partial.touch()
-        os.truncate(self._partial, position)
+        cut_back(self._partial, position)
 
     def write(self, rows: Sequence[Fields]) -> int:
         """Append one chunk and force it to disk; returns the size in bytes."""
@@ -111,6 +111,8 @@ class ParquetWriter:
                 part.unlink()
             else:
                 self._schema = _unified(self._schema, self._parquet.read_schema(part))
+        if len(list(self._parts.iterdir())) < position:
+            raise changed(self._parts)
 
     def write(self, rows: Sequence[Fields]) -> int:
         """Write one part and force it to disk; returns the number of parts.
