@@ -17,6 +17,7 @@ from matinee.score.rows import Reject, Row
 
 MAX_LINE_CHARACTERS = 16 * 1024 * 1024
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_UNWRITABLE = "\ud800"  # for bytes that are no UTF-8, so that their row is refused
 FORMATS = ("csv", "jsonl", "parquet")
 _USUAL_NAMES = ("text", "review", "sentence", "content")
 _SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
@@ -221,18 +222,38 @@ class ParquetReader:
         batches = self._file.iter_batches(batch_size=1024)
         while True:
             try:
-                rows = next(batches).to_pylist()
+                batch = next(batches)
             except StopIteration:
                 return
             except (OSError, ValueError) as error:
                 raise InvalidInput(f"the input cannot be read after row {self._read}: the file is damaged") from error
-            for fields in rows:
+            for values in zip(*map(_values, batch.columns), strict=True):
                 self._read += 1
+                fields = dict(zip(self.columns, values, strict=True))
                 yield check_text(self._read, fields, fields[self._column])
 
     def done(self) -> float:
         """Share of the rows that were read."""
         return float(self._read / max(1, self._file.metadata.num_rows))
+
+
+def _values(column: Any) -> list[Any]:
+    """An array of Arrow as Python has it."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+    return values
+
+
+def _value(scalar: Any) -> Any:
+    """One value, which stays Arrow's where it is a time finer than Python's, or beyond the year 9999."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return _UNWRITABLE
+    except (ValueError, OverflowError):
+        return scalar
 
 
 def import_parquet() -> Any:

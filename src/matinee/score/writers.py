@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -197,10 +197,11 @@ def encode(rows: Sequence[Fields], columns: Sequence[str] | None, header: Sequen
 
 
 def _cell(value: object) -> object:
-    """What CSV shows of a value of Parquet: JSON of what has parts, base64 of bytes."""
-    if isinstance(value, list | dict):
-        return _json(value)
-    return _plain(value) if isinstance(value, bytes) else value
+    """What CSV shows of a value of Parquet or JSON: JSON of what has parts."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    plain = value if isinstance(value, list | dict) else _plain(value)
+    return _json(plain) if isinstance(plain, list | dict) else plain
 
 
 def _json(value: object) -> str:
@@ -219,8 +220,23 @@ def _finite(value: object) -> object:
     return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def _plain(value: object) -> str:
+def _plain(value: object) -> object:
     """What JSON has no type for: ISO 8601 of dates and times, base64 of bytes, the digits of decimals."""
     if isinstance(value, date | time):
         return value.isoformat()
+    if hasattr(value, "as_py"):
+        return _of_arrow(value)
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def _of_arrow(value: Any) -> object:
+    """What the reader had no Python value for: its parts, or the text of a time that is finer than Python's."""
+    if isinstance(value, Mapping):
+        return {name: value[name] for name in value}
+    if isinstance(value, Sequence):
+        return list(value)
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        text = str(value.cast("string").as_py())
+        return f"{text[:10]}T{text[11:]}" if text[10:11] == " " else text

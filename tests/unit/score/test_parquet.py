@@ -103,3 +103,48 @@ def test_a_file_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
     (tmp_path / "words.parquet").write_text("text\nfine\n")
     with pytest.raises(InvalidInput, match=r"words\.parquet is not a Parquet file"):
         ParquetReader(tmp_path / "words.parquet", None)
+
+
+TIMES = {
+    "stamp": pyarrow.array([1_700_000_000_000_000_001], pyarrow.timestamp("ns")),
+    "lasts": pyarrow.array([5], pyarrow.duration("ns")),
+    "at": pyarrow.array([5_001], pyarrow.time64("ns")),
+    "far": pyarrow.array([2**62], pyarrow.timestamp("us")),
+    "parts": pyarrow.array([{"when": [7, None]}], pyarrow.struct([("when", pyarrow.list_(pyarrow.time64("ns")))])),
+}
+
+
+def test_times_that_python_has_no_value_for_are_kept(tmp_path: Path) -> None:
+    """Nanoseconds, as pandas has them, were said to be a damaged file; the year 17036 was a traceback."""
+    table = pyarrow.table({"text": ["fine"], **TIMES})
+    parquet.write_table(table, tmp_path / "in.parquet")
+    out = parquet.read_table(scored(ParquetReader(tmp_path / "in.parquet", None), tmp_path / "out.parquet"))
+    assert out.select(table.column_names).equals(table)
+    line = scored(ParquetReader(tmp_path / "in.parquet", None), tmp_path / "out.jsonl").read_text()
+    row = json.loads(line)
+    assert (row["stamp"], row["at"]) == ("2023-11-14T22:13:20.000000001", "00:00:00.000005001")
+    assert row["parts"] == {"when": ["00:00:00.000000007", None]}
+    out = scored(ParquetReader(tmp_path / "in.parquet", None), tmp_path / "out.csv")
+    cells = next(csv.DictReader(io.StringIO(out.read_text())))
+    assert cells["stamp"] == row["stamp"]
+    assert json.loads(cells["parts"]) == row["parts"]
+
+
+def test_times_are_iso_8601_in_csv_too(tmp_path: Path) -> None:
+    """As the documentation says; there was a space in the middle."""
+    parquet.write_table(
+        table_of(when=datetime.datetime(2026, 5, 4, 3, 2, 1, tzinfo=datetime.UTC)), tmp_path / "in.parquet"
+    )
+    out = scored(ParquetReader(tmp_path / "in.parquet", None), tmp_path / "out.csv")
+    assert next(csv.DictReader(io.StringIO(out.read_text())))["when"] == "2026-05-04T03:02:01+00:00"
+
+
+def test_bytes_in_a_column_of_text_harm_their_own_row(tmp_path: Path) -> None:
+    """Parquet does not look at them when it is written, and the whole file was said to be damaged."""
+    (_, offsets, data) = pyarrow.array([b"fine", b"\xff", b"good"]).buffers()
+    words = pyarrow.StringArray.from_buffers(3, offsets, data)
+    parquet.write_table(pyarrow.table({"text": words, "more": ["a", "b", "c"]}), tmp_path / "in.parquet")
+    out = scored(ParquetReader(tmp_path / "in.parquet", None), tmp_path / "out.jsonl")
+    assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == ["fine", "good"]
+    (reject,) = (tmp_path / "out.jsonl.rejects.jsonl").read_text().splitlines()
+    assert json.loads(reject) == {"row": 2, "reason": "the text is not valid UTF-8"}
