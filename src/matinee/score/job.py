@@ -167,7 +167,7 @@ class _Output:
         if self._job.format == "parquet":
             if target is None:
                 raise InvalidInput("OUT: Parquet cannot be written to standard output; name a file")
-            return ParquetWriter(target, reader.schema)
+            return ParquetWriter(target, reader.columns, reader.schema, self._job.columns)
         return StreamWriter(stdout, columns) if target is None else LineWriter(target, columns)
 
     def begin(self) -> Progress:

@@ -17,6 +17,7 @@ from typing import IO, Any, Protocol
 
 from matinee.score.journal import changed, cut_back
 from matinee.score.readers import InvalidInput, import_parquet
+from matinee.score.rows import Columns
 
 Fields = dict[str, Any]
 
@@ -89,16 +90,18 @@ class StreamWriter:
 class ParquetWriter:
     """One small Parquet file for each chunk, merged at the end; positions count chunks.
 
-    `schema` has the types of the columns that come from a Parquet file; those of others are told by their values.
+    `columns` are the input's where all its rows have the same, with the types of its `schema` (of CSV: none, and so
+    text); the types of others are told by their values. `added` follow them.
     """
 
-    def __init__(self, target: Path, schema: Any = None) -> None:
+    def __init__(self, target: Path, columns: Sequence[str], schema: Any, added: Columns) -> None:
         self._parquet = import_parquet()
         import pyarrow
 
         self._target = target
         self._parts = partial_path(target)
-        self._types = {field.name: field.type for field in schema or ()}
+        self._types = {name: schema.field(name).type if schema else pyarrow.string() for name in columns}
+        self._added = _types_of(added)
         self._schema = pyarrow.schema([])
         self._count = 0
 
@@ -106,7 +109,7 @@ class ParquetWriter:
         """Remove every part that the journal does not know."""
         self._parts.mkdir(exist_ok=True)
         self._count = position
-        for part in self._parts.iterdir():
+        for part in sorted(self._parts.iterdir()):
             if part.suffix != ".parquet" or int(part.stem) >= position:
                 part.unlink()
             else:
@@ -135,23 +138,44 @@ class ParquetWriter:
         """A column for each name that any of the rows has."""
         import pyarrow
 
-        names = dict.fromkeys([*self._types, *(name for row in rows for name in row)])
+        names = dict.fromkeys([*self._types, *(name for row in rows for name in row), *self._added])
+        types = self._types | self._added
         columns = {}
         for name in names:
             try:
-                columns[name] = pyarrow.array([row.get(name) for row in rows], type=self._types.get(name))
+                columns[name] = pyarrow.array([row.get(name) for row in rows], type=types.get(name))
             except (ValueError, TypeError, OverflowError, NotImplementedError):
                 raise _mixed(name) from None
+            if _has_nothing(columns[name].type):
+                raise _mixed(name)
         return pyarrow.table(columns)
 
     def finish(self) -> None:
-        """Merge the parts, one at a time, into the target."""
+        """Merge the parts, one at a time, into the target; of an input without rows it has the columns."""
+        if not self._count:
+            self.write([])
         merged = self._target.with_name(self._target.name + ".merging")
         with self._parquet.ParquetWriter(merged, self._schema, compression="zstd") as writer:
             for part in sorted(self._parts.glob("*.parquet")):
                 writer.write_table(self._parquet.read_table(part, schema=self._schema))
         merged.replace(self._target)
         shutil.rmtree(self._parts)
+
+
+def _types_of(added: Columns) -> dict[str, Any]:
+    import pyarrow
+
+    words, score, count = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
+    types = [words, *(score for _ in added.labels), count, count, pyarrow.bool_()]
+    return dict(zip(added.names(), types, strict=True))
+
+
+def _has_nothing(kind: Any) -> bool:
+    """Whether there are objects without any field in it, which Parquet has no way to write."""
+    from pyarrow import types
+
+    parts = [kind.field(i).type for i in range(kind.num_fields)]
+    return (types.is_struct(kind) and not parts) or any(map(_has_nothing, parts))
 
 
 def _unified(known: Any, new: Any) -> Any:
@@ -170,8 +194,8 @@ def _unified(known: Any, new: Any) -> Any:
 
 def _mixed(name: str) -> InvalidInput:
     return InvalidInput(
-        f"--output-format: Parquet cannot hold the column {name}: its values are of several kinds, or longer than "
-        "64 bits; write jsonl"
+        f"--output-format: Parquet cannot hold the column {name}: its values are of several kinds, longer than "
+        "64 bits, or objects without fields; write jsonl"
     )
 
 

@@ -148,3 +148,30 @@ def test_bytes_in_a_column_of_text_harm_their_own_row(tmp_path: Path) -> None:
     assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == ["fine", "good"]
     (reject,) = (tmp_path / "out.jsonl.rejects.jsonl").read_text().splitlines()
     assert json.loads(reject) == {"row": 2, "reason": "the text is not valid UTF-8"}
+
+
+ADDED = {"p_label": "string", "p_no": "double", "p_yes": "double", "p_tokens": "int64", "p_windows": "int64"}
+
+
+@pytest.mark.parametrize("text", [None, " "])
+def test_a_file_without_answers_has_its_columns_all_the_same(tmp_path: Path, text: str | None) -> None:
+    """It had none, or none of those that are added: what reads the result did not find them."""
+    rows = pyarrow.table({"id": pyarrow.array([7], pyarrow.int16()), "text": pyarrow.array([text], pyarrow.string())})
+    parquet.write_table(rows if text else rows.slice(0, 0), tmp_path / "in.parquet")
+    out = parquet.read_schema(scored(ParquetReader(tmp_path / "in.parquet", None), tmp_path / "out.parquet"))
+    wanted = {"id": "int16", "text": "string", **ADDED, "p_truncated": "bool"}
+    assert {field.name: str(field.type) for field in out} == wanted
+
+
+def test_csv_and_json_lines_without_rows_become_parquet(tmp_path: Path) -> None:
+    """The columns of CSV are text; of JSON Lines without a line nothing is known."""
+    out = parquet.read_schema(scored(csv_of(b"id,text\n"), tmp_path / "csv.parquet"))
+    assert out.names == ["id", "text", *ADDED, "p_truncated"]
+    assert parquet.read_schema(scored(jsonl_of(b""), tmp_path / "jsonl.parquet")).names == [*ADDED, "p_truncated"]
+
+
+@pytest.mark.parametrize("value", [b"{}", b'[{"deep": {}}]'])
+def test_objects_without_fields_are_refused_by_name(value: bytes, tmp_path: Path) -> None:
+    """Parquet has no way to write them; it was a traceback."""
+    with pytest.raises(InvalidInput, match=r"column more.*jsonl"):
+        scored(jsonl_of(b'{"text": "fine", "more": ' + value + b"}\n"), tmp_path / "out.parquet")
