@@ -74,7 +74,7 @@ def test_a_variant_without_a_graph_runs_on_pytorch(tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "mish"}))
     classifier = load(verified(folder), EXACT)
-    assert isinstance(classifier._session, TorchSession)  # type: ignore[attr-defined]
+    assert isinstance(classifier._session._session, TorchSession)  # type: ignore[attr-defined]
     np.testing.assert_allclose(logits(classifier, list(TEXTS)), real_logits(folder, TEXTS), atol=1e-5)
     classifier.close()
 

@@ -1,6 +1,7 @@
 """Does it answer? Every loaded model is asked before it is said to be loaded, whichever flavor it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -24,19 +25,26 @@ def check_answers(classifier: Classifier, manifest: Manifest) -> None:
         promised, found = len(manifest.labels), len(classifier.labels)
         raise ModelRejected([f"the model has {found} labels, and {promised} were promised (manifest or LABELS)"])
     texts = [*(example.text for example in manifest.examples), *_TEXTS][:_MAX_TEXTS]
-    try:
+    with answering():
         answers = _ask(classifier, texts)
+    if any(len(answer.scores) != len(classifier.labels) for answer in answers):
+        raise ModelRejected([f"the model gives another number of scores than it has labels ({len(classifier.labels)})"])
+    scores = np.array([answer.scores for answer in answers])
+    if not np.isfinite(scores).all() or (scores < 0).any() or (scores > 1 + 1e-4).any():
+        raise ModelRejected(["the model gives scores that are not numbers from 0 to 1"])
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Make a `ModelRejected` of whatever a model raises inside when it is asked."""
+    try:
+        yield
     except MatineeError:
         raise
     except Exception as error:  # a model's own code, or the library that runs it, may raise anything
         raise ModelRejected(
             [f"asked for an answer, the model raised {type(error).__name__}: {_last_line(error)}"]
         ) from error
-    if any(len(answer.scores) != len(classifier.labels) for answer in answers):
-        raise ModelRejected([f"the model gives another number of scores than it has labels ({len(classifier.labels)})"])
-    scores = np.array([answer.scores for answer in answers])
-    if not np.isfinite(scores).all() or (scores < 0).any() or (scores > 1 + 1e-4).any():
-        raise ModelRejected(["the model gives scores that are not numbers from 0 to 1"])
 
 
 def _last_line(error: Exception) -> str:

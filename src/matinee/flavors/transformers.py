@@ -17,6 +17,7 @@ from matinee.flavors.encoders import Config, complete_manifest, load_encoder, re
 from matinee.flavors.graphs.safetensors import open_folder
 from matinee.flavors.onnx import GraphClassifier
 from matinee.flavors.runtimes.plans import plan_for
+from matinee.flavors.runtimes.unpadded import Unpadded
 from matinee.flavors.tokenization import Ids, Tokens
 from matinee.flavors.vocabulary import find_tokenizer
 
@@ -38,30 +39,17 @@ def load(bundle: VerifiedBundle, options: LoadOptions) -> GraphClassifier:
 
 
 class TorchSession:
-    """A model of the `transformers` library, run by PyTorch in float32.
-
-    Rows of one length go together and without padding: not every architecture looks past it (MobileBERT puts each
-    token's neighbours into it, FNet mixes all positions, XLNet wants it in front).
-    """
+    """A model of the `transformers` library, run by PyTorch in float32."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
 
     def run(self, ids: Ids, mask: Ids) -> FloatArray:
-        """Logits, float32 [rows, labels]; `mask` tells how long each row is."""
-        lengths = mask.sum(axis=1)
-        groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
-        logits = np.concatenate([self._run(ids[rows, : lengths[rows[0]]]) for rows in groups])
-        ordered = np.empty_like(logits)
-        ordered[np.concatenate(groups)] = logits
-        return ordered
-
-    def _run(self, ids: Ids) -> FloatArray:
+        """Logits, float32 [rows, labels]."""
         import torch
 
-        whole = torch.from_numpy(ids)
         with torch.inference_mode():
-            output = self._model(input_ids=whole, attention_mask=torch.ones_like(whole))
+            output = self._model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
         return np.asarray(output.logits.float().numpy(), dtype=np.float32)
 
     def close(self) -> None:
@@ -85,4 +73,4 @@ def _load_torch(
         raise ModelRejected([f"transformers cannot load the model ({type(error).__name__})"]) from None
     manifest = complete_manifest(bundle.manifest, config)
     tokens = Tokens(find_tokenizer(tokenizer, config), manifest.text)
-    return GraphClassifier(manifest, tokens, TorchSession(model), plan_for(bundle.digest, options))
+    return GraphClassifier(manifest, tokens, Unpadded(TorchSession(model)), plan_for(bundle.digest, options))
