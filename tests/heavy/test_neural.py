@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.unit.flavors.bundles import FIXTURES, expected, logits, verified
 
+from matinee.core.errors import ModelRejected
 from matinee.flavors import LoadOptions, graphs, load
 from matinee.flavors.encoders import read_config
 from matinee.flavors.graphs.safetensors import open_folder
@@ -77,6 +78,32 @@ def test_a_variant_without_a_graph_runs_on_pytorch(tmp_path: Path) -> None:
     assert isinstance(classifier._session._session, TorchSession)  # type: ignore[attr-defined]
     np.testing.assert_allclose(logits(classifier, list(TEXTS)), real_logits(folder, TEXTS), atol=1e-5)
     classifier.close()
+
+
+def test_a_checkpoint_without_its_head_is_refused(tmp_path: Path) -> None:
+    """The library makes up what is missing, anew at each start: every answer would be made up as well."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "electra"
+    shutil.copytree(FIXTURES / "transformers" / "electra", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "mish"}))
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: array for name, array in weights.items() if not name.startswith("classifier")}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelRejected, match=r"no tensor 'classifier\.dense\.bias'"):
+        load(verified(folder), EXACT)
+
+
+def test_a_model_that_needs_another_library_is_refused_in_its_words(tmp_path: Path) -> None:
+    """An ImportError of the library's own tells which."""
+    folder = tmp_path / "bert"
+    shutil.copytree(FIXTURES / "transformers" / "bert", folder)
+    config = json.loads((folder / "config.json").read_text())
+    quantized = {**config, "hidden_act": "mish", "quantization_config": {"quant_method": "gptq", "bits": 4}}
+    (folder / "config.json").write_text(json.dumps(quantized))
+    with pytest.raises(ModelRejected, match=r"transformers cannot load the model \(ImportError: .*optimum"):
+        load(verified(folder), EXACT)
 
 
 def test_texts_of_many_lengths_at_once_are_answered_like_each_alone(tmp_path: Path) -> None:

@@ -66,11 +66,28 @@ def _load_torch(
     except ModuleNotFoundError as error:
         raise MissingExtra(f"a model of type {config['model_type']!r} (this variant of it)", "transformers") from error
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-        ).eval()
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelRejected([f"transformers cannot load the model ({type(error).__name__})"]) from None
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            str(folder),
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, TypeError, RuntimeError, KeyError, ImportError) as error:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise ModelRejected([f"transformers cannot load the model ({reason})"]) from None
+    if missing := sorted(found["missing_keys"]):
+        # The library would make them up, anew at each start.
+        raise ModelRejected(
+            [f"the weights have no tensor {name!r}, which this architecture needs" for name in missing[:5]]
+        )
     manifest = complete_manifest(bundle.manifest, config)
     tokens = Tokens(find_tokenizer(tokenizer, config), manifest.text)
-    return GraphClassifier(manifest, tokens, Unpadded(TorchSession(model)), plan_for(bundle.digest, options))
+    return GraphClassifier(manifest, tokens, Unpadded(TorchSession(model.eval())), plan_for(bundle.digest, options))
+
+
+def _first_line(error: Exception) -> str:
+    """What the library says first, without paths."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line[:200] for line in lines if "/" not in line), "no reason given")
