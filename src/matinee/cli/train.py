@@ -39,6 +39,7 @@ def linear(
     seed: Seed = 0,
 ) -> None:
     """Train the linear model: a minute or less, no random numbers, the same bytes every time."""
+    _check(out)
     with _extra_named():
         from matinee.train.linear import train_linear
 
@@ -74,6 +75,7 @@ def transformer(
     seed: Seed = 0,
 ) -> None:
     """Train a small encoder in stages, and write it as an int8 ONNX graph."""
+    _check(out)
     with _extra_named():
         from matinee.train.transformer import Plan, train_transformer
         from matinee.train.transformer_bundle import write_transformer
@@ -94,6 +96,7 @@ def cascade(
     """Put two models together: fit the threshold and the weights on held-out films."""
     from matinee.train.cascade import train_cascade
 
+    _check(out)
     _say(out, train_cascade(_read(data), quick, full, out, _open, seed).metrics)
 
 
@@ -160,6 +163,13 @@ def _extra_named() -> Iterator[None]:
         yield
     except ImportError as error:
         raise MissingExtra(f"training ({error.name})", "train") from None
+
+
+def _check(out: Path) -> None:
+    """Before the hours that training takes, not after them."""
+    from matinee.train.bundles import check_out
+
+    check_out(out)
 
 
 def _say(out: Path, metrics: Mapping[str, Any]) -> None:

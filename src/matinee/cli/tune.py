@@ -125,12 +125,14 @@ def _fit_cascade(model: str | None, quick: str | None, data: str, out: Path | No
     from matinee.cli.train import _labelled, _open
     from matinee.core.errors import InvalidSettings
     from matinee.settings import load_settings
+    from matinee.train.bundles import check_out
     from matinee.train.cascade import Pair, fit_cascade
 
     quick = quick or load_settings().cascade
     missing = [f"{name} must be given" for name, value in (("--quick", quick), ("--out", out)) if value is None]
     if quick is None or out is None:
         raise InvalidSettings(missing)
+    check_out(out)
     pair = Pair(_open(quick), _open(model))
     texts, labels = _labelled(data, None, "label", pair.full.classifier.labels)
     manifest = fit_cascade(pair, texts, labels, out)

@@ -8,9 +8,32 @@ from dataclasses import replace
 from pathlib import Path
 
 from matinee.core.bundle import MANIFEST_NAME
+from matinee.core.errors import InvalidManifest, InvalidSettings
 from matinee.core.manifest import FileEntry, Manifest
 
 CARD_NAME = "card.md"
+
+
+def check_out(folder: Path) -> None:
+    """Raise `InvalidSettings` unless a bundle may take the place of ``folder``.
+
+    It may when it is new, empty, or a bundle and nothing else: whatever else is in there would be lost.
+    """
+    if folder.name in ("", ".."):
+        raise InvalidSettings([f"--out: {folder} has no name of its own; name a new folder"])
+    if folder.exists() and not folder.is_dir():
+        raise InvalidSettings([f"--out: {folder} is a file; name a new folder"])
+    if folder.is_dir() and (strangers := {path.name for path in folder.iterdir()} - _names(folder)):
+        raise InvalidSettings([f"--out: {folder} holds {min(strangers)}, which would be lost; name a new folder"])
+
+
+def _names(folder: Path) -> set[str]:
+    """What belongs to the bundle in ``folder``; nothing when there is none."""
+    try:
+        files = read_manifest(folder).files
+    except (OSError, InvalidManifest):
+        return set()
+    return {MANIFEST_NAME, CARD_NAME, *(Path(name).parts[0] for name in files)}
 
 
 def write_bundle(
@@ -19,7 +42,9 @@ def write_bundle(
     """Fill a folder beside ``folder`` with what ``write_files`` puts there, add manifest and card, and swap it in.
 
     The manifest's `files` are measured here; ``card`` renders the complete manifest. Returns the manifest as written.
+    Raises `InvalidSettings` as `check_out` does.
     """
+    check_out(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
         fresh = Path(name) / "new"

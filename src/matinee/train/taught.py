@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.core.errors import MatineeError
+from matinee.core.errors import InvalidSettings, MatineeError
 from matinee.core.prediction import Classifier
 from matinee.train.answers import answer, scores_of
 from matinee.train.dataset import split
@@ -29,6 +29,9 @@ class NotTheLabels(MatineeError):
 
 def write_labels(dataset: Dataset, teacher: Classifier, path: Path, *, seed: int = 0) -> int:
     """Let ``teacher`` label the unlabelled reviews of the split; returns how many it is sure of."""
+    if path.is_dir():
+        raise InvalidSettings([f"--out: {path} is a folder; name a file (.npz)"])
+    path.parent.mkdir(parents=True, exist_ok=True)  # now, not when the work is done
     scores = scores_of(answer(teacher, split(dataset, seed=seed).unlabelled.texts, "unlabelled reviews"))
     labels = np.rint(scores * _WHOLE).astype(np.uint8)
     partial = path.with_name(f".{path.name}.partial")

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.train.corpus import dataset
 from tests.unit.train.models import Counter
 
+from matinee.core.errors import InvalidSettings
 from matinee.train.answers import answer, scores_of
 from matinee.train.dataset import split
 from matinee.train.linear import LINEAR_FILE, train_linear
@@ -48,3 +49,11 @@ def test_labels_of_something_else_are_refused(trouble: str, tmp_path: Path) -> N
     with pytest.raises(NotTheLabels, match="--labels"):
         train_linear(dataset(), tmp_path / "taught", labels=path)
     assert not (tmp_path / "taught").exists()
+
+
+def test_the_place_for_the_labels_is_made_before_the_work(tmp_path: Path) -> None:
+    """A folder that was missing was told when all reviews were labelled, as was one where a file should be."""
+    write_labels(dataset(), TEACHER, tmp_path / "work" / "labels.npz")
+    assert (tmp_path / "work" / "labels.npz").is_file()
+    with pytest.raises(InvalidSettings, match="--out"):
+        write_labels(dataset(), TEACHER, tmp_path / "work")
