@@ -1,7 +1,8 @@
 """From a pickled or skops file to a scikit-learn model: only the names that verification listed, and nothing unsound.
 
-Runs in the helper process first. What unpickles is not yet harmless: a tree whose nodes point outside of it, or a
-sparse matrix with wild indices, crashes the library that follows them. So every part is looked at before it is used.
+Runs in the helper process first. What unpickles is not yet harmless: a tree whose nodes point outside of it, a sparse
+matrix or a vocabulary with wild indices crash the library that follows them. So every part is looked at before it is
+used.
 """
 
 import bz2
@@ -140,10 +141,27 @@ def _problem(part: Any) -> str:
         part.n_jobs = None
     if attributes.get("input", "content") != "content":
         return f"its {kind} would read files that a text names (input={attributes['input']!r})"
+    return _columns_problem(part, kind)
+
+
+def _columns_problem(part: Any, kind: str) -> str:
+    attributes = getattr(part, "__dict__", {})
+    if "vocabulary_" in attributes and not _is_numbering(attributes["vocabulary_"]):
+        return f"its {kind} has a vocabulary whose numbers are no columns"
+    if hasattr(part, "tree_") and attributes.get("n_features_in_") != part.tree_.n_features:
+        return f"its {kind} reads other columns than it is given"
     sizes = attributes.get("ngram_range", (1, 1))
     if not isinstance(sizes, tuple | list) or not all(isinstance(n, int) and 0 < n <= _MAX_NGRAM for n in sizes):
         return f"its {kind} has an impossible ngram_range"
     return ""
+
+
+def _is_numbering(vocabulary: Any) -> bool:
+    """Whether every term has a column of a matrix as wide as there are terms, which nobody checks afterwards."""
+    if not isinstance(vocabulary, dict):
+        return False
+    width = len(vocabulary)
+    return all(isinstance(column, int | np.integer) and 0 <= column < width for column in vocabulary.values())
 
 
 def _sparse_problem(matrix: Any) -> str:
