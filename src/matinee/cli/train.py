@@ -134,13 +134,13 @@ def _labelled(
     data: str, text_column: str | None, label_column: str, labels: tuple[str, ...]
 ) -> "tuple[list[str], NDArray[np.int64]]":
     """Texts and label indices of a file of rows, or of the test part of the data set."""
+    from matinee.score import InvalidInput, format_of, is_of_rows
     from matinee.train.evaluate import index_labels
 
-    if Path(data).suffix not in (".csv", ".jsonl", ".ndjson", ".parquet"):
+    if not is_of_rows(data):
         dataset = _read(data)
         return dataset.test.texts, index_labels([dataset.labels[i] for i in dataset.test.labels], labels)
     from matinee.cli.score import open_reader
-    from matinee.score import InvalidInput, format_of
     from matinee.score.rows import Reject
 
     texts, names = [], []
@@ -152,6 +152,8 @@ def _labelled(
                 raise InvalidInput(f"--label-column: there is no column {label_column} in {', '.join(row.fields)}")
             texts.append(row.text)
             names.append(str(row.fields[label_column]))
+    if not texts:
+        raise InvalidInput(f"DATA: {data} has no rows")
     return texts, index_labels(names, labels)
 
 

@@ -5,6 +5,6 @@ and so that a killed run continues with the same command without losing or repea
 """
 
 from matinee.score.job import Job, Summary, check_target, score_file
-from matinee.score.readers import FORMATS, InvalidInput, format_of
+from matinee.score.readers import FORMATS, InvalidInput, format_of, is_of_rows
 
-__all__ = ["FORMATS", "InvalidInput", "Job", "Summary", "check_target", "format_of", "score_file"]
+__all__ = ["FORMATS", "InvalidInput", "Job", "Summary", "check_target", "format_of", "is_of_rows", "score_file"]

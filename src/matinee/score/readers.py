@@ -47,11 +47,18 @@ class Reader(Protocol):
         """Share of the file that was read, 0 to 1; 0 when that cannot be known."""
 
 
+def is_of_rows(path: str) -> bool:
+    """Whether the name is that of a file in one of the formats."""
+    return Path(path).suffix.lower() in _SUFFIXES
+
+
 def format_of(path: str, given: str | None, option: str) -> str:
     """The format of `path` by its suffix, or `given`; raises `InvalidInput` naming `option`."""
     chosen = given or _SUFFIXES.get(Path(path).suffix.lower(), "")
     if chosen not in FORMATS:
         known = ", ".join(FORMATS)
+        if given:
+            raise InvalidInput(f"{option}: must be one of {known}")
         raise InvalidInput(f"{option}: the format of {path} is not clear from its name; say which of {known}")
     return chosen
 

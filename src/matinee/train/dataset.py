@@ -43,7 +43,7 @@ def read_dataset(source: str, cache: Path) -> Dataset:
     elif path.is_dir():
         parts = read_folder(path)
     else:
-        raise NotTheDataset(f"--data: {source} does not exist; name the archive, a folder, or imdb to download it")
+        raise NotTheDataset(f"{source} does not exist; name the archive, a folder, or imdb to download it")
     return Dataset(parts["train"], parts["test"], parts["unsup"], LABELS, digest(*parts.values()))
 
 
@@ -103,8 +103,11 @@ def _read_parquet(path: Path) -> Reviews:
         from pyarrow import parquet
     except ImportError:
         raise MissingExtra("reading Parquet", "train") from None
-    columns = parquet.read_table(path).to_pydict()
-    texts: list[str] = columns["text"]
+    try:
+        columns = parquet.read_table(path).to_pydict()
+        texts: list[str] = columns["text"]
+    except (OSError, ValueError, LookupError) as error:  # pyarrow's own errors derive from ValueError
+        raise NotTheDataset(f"{path} is not there, is not Parquet, or has no column text") from error
     nothing = [""] * len(texts)
     labels = np.array([_SENTIMENTS.get(name, -1) for name in columns.get("sentiment", nothing)], dtype=np.int64)
     return Reviews(texts, labels, columns.get("movie", nothing))

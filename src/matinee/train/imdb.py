@@ -4,8 +4,10 @@ Maas et al., "Learning Word Vectors for Sentiment Analysis", ACL 2011. A review 
 and rating); line 123 of `train/urls_pos.txt` is the page of the film that it is about.
 """
 
+import gzip
 import re
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -36,9 +38,15 @@ class NotTheDataset(MatineeError):
 
 
 def read_archive(path: Path) -> dict[str, Reviews]:
-    """The parts train, test and unsup, read straight from the `.tar.gz`: nothing is unpacked."""
-    with tarfile.open(path, "r:gz") as archive:
-        return _parts(_members(archive), path)
+    """The parts train, test and unsup, read straight from the `.tar.gz`: nothing is unpacked.
+
+    Raises `NotTheDataset` for anything else, and for an archive that is cut short.
+    """
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            return _parts(_members(archive), path)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise NotTheDataset(f"{path} is no .tar.gz archive, or is cut short; name aclImdb_v1.tar.gz") from error
 
 
 def read_folder(folder: Path) -> dict[str, Reviews]:
@@ -64,7 +72,7 @@ def _parts(files: Iterable[tuple[str, bytes]], source: Path) -> dict[str, Review
         elif match := _PAGES.search(name):
             films[match[1], match[2]] = _FILM.findall(content.decode("utf-8"))
     if not texts:
-        raise NotTheDataset(f"{source.name} has no reviews such as train/pos/0_9.txt; name the archive or its folder")
+        raise NotTheDataset(f"{source} has no reviews such as train/pos/0_9.txt; name the archive or its folder")
     return {part: _reviews(texts, films, part) for part in PARTS}
 
 

@@ -45,7 +45,7 @@ class WordCountEngine:
     def _answer(text: str) -> Prediction:
         score = 0.75 if len(text.split()) % 2 == 0 else 0.25
         label = "positive" if score > 0.5 else "negative"
-        return Prediction("id", label, {"negative": 1 - score, "positive": score}, len(text), 1, False)
+        return Prediction(label, {"negative": 1 - score, "positive": score}, len(text), 1, False)
 
 
 def ignore(_rows: int, _share: float) -> None:
@@ -169,7 +169,8 @@ def test_an_existing_target_is_not_overwritten(tmp_path: Path) -> None:
         (lambda: csv_reader("a,b\n1,2\n"), "--text-column"),
         (lambda: csv_reader("a,text\n1,2\n", "texts"), "--text-column"),
         (lambda: csv_reader("text,text\n1,2\n"), "twice"),
-        (lambda: format_of("reviews.xlsx", None, "--input-format"), "--input-format"),
+        (lambda: format_of("reviews.xlsx", None, "--input-format"), "--input-format: the format of reviews.xlsx"),
+        (lambda: format_of("reviews.csv", "xml", "--input-format"), "--input-format: must be one of csv"),
     ],
 )
 def test_an_input_that_cannot_be_scored_says_what_to_give(make: Callable[[], object], message: str) -> None:

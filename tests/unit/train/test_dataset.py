@@ -91,6 +91,30 @@ def test_what_is_no_data_set_is_refused_in_one_sentence(
         read_dataset(source, tmp_path)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 2.0])
+def test_a_file_that_is_no_archive_or_part_of_one_is_refused(folder: Path, tmp_path: Path, share: float) -> None:
+    """A download that broke off, or another file: a traceback of tarfile's."""
+    whole = pack(folder, tmp_path / "whole.tar.gz").read_bytes()
+    (tmp_path / "data").write_bytes(b"text,label\nfine,1\n" if share > 1 else whole[: int(share * len(whole))])
+    with pytest.raises(NotTheDataset, match=r"data is no \.tar\.gz archive"):
+        read_dataset(str(tmp_path / "data"), tmp_path)
+
+
+def test_a_table_without_texts_is_refused(folder: Path, tmp_path: Path) -> None:
+    """So is one that is missing or is no table: the file is named."""
+    to_parquet(read_dataset(str(folder), tmp_path), tmp_path / "tables")
+    broken = tmp_path / "tables" / "test.parquet"
+    parquet.write_table(pa.table({"review": ["fine"]}), broken)
+    with pytest.raises(NotTheDataset, match=r"test\.parquet.*column text"):
+        read_dataset(str(tmp_path / "tables"), tmp_path)
+    broken.write_text("text\nfine\n")
+    with pytest.raises(NotTheDataset, match=r"test\.parquet.*not Parquet"):
+        read_dataset(str(tmp_path / "tables"), tmp_path)
+    broken.unlink()
+    with pytest.raises(NotTheDataset, match=r"test\.parquet is not there"):
+        read_dataset(str(tmp_path / "tables"), tmp_path)
+
+
 def test_no_film_is_on_both_sides() -> None:
     """Films are the unit of the split, and the seed decides which."""
     parts = split(dataset(), fraction=0.3)

@@ -73,3 +73,12 @@ def test_a_missing_label_column_is_named(tmp_path: Path) -> None:
         app, ["evaluate", str(tmp_path / "rows.csv"), "--model", str(TINY)], env={"CACHE_DIR": str(tmp_path / "cache")}
     )
     assert "--label-column" in str(result.exception)
+
+
+def test_a_file_without_rows_and_names_in_capitals_are_understood(tmp_path: Path) -> None:
+    """Nothing to measure was a traceback; a name as Windows writes it was taken for an archive."""
+    (tmp_path / "ROWS.CSV").write_text("text,label\n", encoding="utf-8")
+    result = CliRunner().invoke(
+        app, ["evaluate", str(tmp_path / "ROWS.CSV"), "--model", str(TINY)], env={"CACHE_DIR": str(tmp_path / "cache")}
+    )
+    assert "has no rows" in str(result.exception)
