@@ -33,7 +33,7 @@ PAD_TO = 16
 # padding stay below 1e-6 in f32, and 0.006 in bf16 and int8 (the bundled encoder); those that do not give 0.2 and more.
 _PROBE, _PADDED_TO = "A fine film.", 64
 _ROUNDING = {"f32": 1e-3}
-_COARSE_ROUNDING = 0.05
+_COARSE_ROUNDING = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +53,11 @@ class GraphClassifier:
         self._longest = manifest.text.max_tokens or _PADDED_TO
         self._pooling = manifest.text.pooling
         self._exponent, self._temperature = exponent(manifest.calibration), temperature(manifest.calibration)
-        self._scores = sigmoid if manifest.options.get("scores") == "sigmoid" else softmax
-        if self._scores is sigmoid and self._exponent != 1.0:
+        self._how = str(manifest.options.get("scores", "softmax"))
+        if self._how == "sigmoid" and self._exponent != 1.0:
             raise ModelRejected(["calibration.exponent is for labels that exclude each other"])
+        if self._how == "given" and (self._exponent, self._temperature) != (1.0, 1.0):
+            raise ModelRejected(["calibration is for logits, and the graph gives probabilities"])
         self._tokens = tokens
         self._session = session
 
@@ -64,16 +66,20 @@ class GraphClassifier:
         return self._tokens.encode(texts, overflow)
 
     def run(self, rows: Sequence[Row]) -> FloatArray:
-        """Logits, float32 [rows, labels]; a graph with one output for two labels gives the log-odds of the second."""
+        """What the graph gives, float32 [rows, labels]; one output for two labels speaks of the second."""
         logits = self._session.run(*pad(cast("Sequence[TokenRow]", rows), self._tokens.pad_id, self.capacity.pad_to))
-        if logits.shape[1:] == (1,) and len(self.labels) == 2:
-            return np.concatenate([logits / -2, logits / 2], axis=1)
-        return logits
+        if logits.shape[1:] != (1,) or len(self.labels) != 2:
+            return logits
+        both = [1 - logits, logits] if self._how == "given" else [logits / -2, logits / 2]
+        return np.concatenate(both, axis=1)
 
     def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
-        """Pool the windows' logits ([windows, labels]) and turn them into probabilities."""
-        logits = pool(outputs, encoded.context, self._pooling)
-        return Answer(self._scores(sharpen(logits, self._exponent), self._temperature))
+        """Pool the windows' outputs ([windows, labels]) and turn them into probabilities, where they are logits."""
+        pooled = pool(outputs, encoded.context, self._pooling)
+        if self._how == "given":
+            return Answer(tuple(pooled.astype(float).tolist()))
+        scores = sigmoid if self._how == "sigmoid" else softmax
+        return Answer(scores(sharpen(pooled, self._exponent), self._temperature))
 
     def heed_padding(self, rounding: float) -> bool:
         """Run rows without padding from now on if the graph answers otherwise with it, and say whether it does.

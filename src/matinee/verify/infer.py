@@ -13,6 +13,7 @@ from matinee.verify.configs import Encoder, read_encoder
 from matinee.verify.folder import Listing
 from matinee.verify.formats import Kind
 from matinee.verify.mlmodel import unwrap
+from matinee.verify.onnx_ends import gives_probabilities
 from matinee.verify.policy import Policy
 from matinee.verify.tensors import is_linear
 
@@ -126,10 +127,13 @@ def _onnx(listing: Listing, kinds: Mapping[str, Kind]) -> list[Candidate]:
     if "tokenizer.json" not in kinds:
         return []
     encoder = read_encoder(listing) if "config.json" in kinds else Encoder((), TextSettings(max_tokens=512, overlap=64))
-    return [
-        replace(_encoder("onnx", f"{name} with tokenizer.json", encoder, {"file": name}), needs_labels=True)
-        for name in _of_kind(kinds, "onnx")
-    ]
+    return [_graph(listing, name, f"{name} with tokenizer.json", encoder) for name in _of_kind(kinds, "onnx")]
+
+
+def _graph(listing: Listing, name: str, what: str, encoder: Encoder) -> Candidate:
+    candidate = _encoder("onnx", what, encoder, {"file": name})
+    given = {"scores": "given"} if gives_probabilities(listing.path(name)) else {}
+    return replace(candidate, options={**candidate.options, **given}, needs_labels=True)
 
 
 def _keras(_: Listing, kinds: Mapping[str, Kind]) -> list[Candidate]:
@@ -159,8 +163,10 @@ def _from_mlmodel(listing: Listing, policy: Policy) -> Candidate:
     if inner.flavor not in {"transformers", "onnx"}:
         return Candidate(inner.flavor, f"an MLflow model with {inner.flavor} inside", inner.options)
     encoder = read_encoder(listing, inner.options.get("folder", "."), inner.options.get("tokenizer"))
-    candidate = _encoder(inner.flavor, f"an MLflow model with {inner.flavor} inside", encoder, inner.options)
-    return replace(candidate, needs_labels=inner.flavor == "onnx")
+    what = f"an MLflow model with {inner.flavor} inside"
+    if inner.flavor == "onnx":
+        return _graph(listing, str(inner.options["file"]), what, encoder)
+    return _encoder(inner.flavor, what, encoder, inner.options)
 
 
 def _name(reference: ModelRef) -> str:
