@@ -39,7 +39,8 @@ def _table(outputs: int) -> "np.ndarray[Any, Any]":
 
 
 def _sigmoid(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    return 1 / (1 + np.exp(-values))
+    shares: np.ndarray[Any, Any] = 1 / (1 + np.exp(-values))
+    return shares
 
 
 @pytest.mark.parametrize("ending", [(), ("Softmax",), ("Softmax", "Identity")])
