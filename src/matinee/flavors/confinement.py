@@ -76,11 +76,11 @@ class _Watch:
         elif event.startswith(_REFUSED_EVENTS):
             raise PermissionError(f"a model tried {event}")
 
-    def _open(self, path: object, mode: object, flags: object) -> None:
+    def _open(self, path: int | str | bytes, mode: object, flags: object) -> None:
         writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         if not writes or isinstance(path, int):
             return
-        if not os.path.realpath(os.fsdecode(str(path))).startswith(self._below):
+        if not os.path.realpath(os.fsdecode(path)).startswith(self._below):
             raise PermissionError(f"a model tried to write a file ({mode})")
 
 

@@ -46,6 +46,8 @@ def attempt(code: str, folder: Path) -> str:
         "os.execv('/bin/true', ['true'])",
         "open('/var/tmp/matinee-escape', 'w')",
         "os.open('/var/tmp/matinee-escape', os.O_CREAT | os.O_WRONLY)",
+        "os.chdir(sys.argv[1]); open(b'/var/tmp/matinee-escape', 'w')",
+        "os.chdir(sys.argv[1]); os.open(b'/var/tmp/matinee-escape', os.O_CREAT | os.O_WRONLY)",
         "os.remove(sys.argv[1])",
         "bytearray(1 << 33)",
     ],
