@@ -1,5 +1,6 @@
 """Scikit-learn files that were refused without need, or without a word on what to do instead."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,20 @@ def test_a_part_of_a_pipeline_is_refused_with_what_to_save(saved: Any, tmp_path:
     (reason,) = refused.value.reasons
     assert "make_pipeline(vectorizer, classifier).fit(texts, labels)" in reason
     assert "\n" not in reason
+
+
+def test_a_function_that_prints_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the operator allowed runs in the helper too, whose result goes through its standard output."""
+    modules, folder = tmp_path / "modules", tmp_path / "model"
+    modules.mkdir()
+    folder.mkdir()
+    (modules / "talkative.py").write_text(
+        "print('loaded')\ndef lower(text):\n    print('!')\n    return text.lower()\n"
+    )
+    monkeypatch.syspath_prepend(modules)
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    model = make_pipeline(CountVectorizer(preprocessor=import_module("talkative").lower), LogisticRegression())
+    model.fit(["good film", "bad film"], ["yes", "no"])
+    joblib.dump(model, folder / "model.joblib")
+    classifier = load(verified(folder, Policy(pickle_names=frozenset({"talkative.lower"}))))
+    np.testing.assert_allclose(scores(classifier, ["A Good film"]), model.predict_proba(["A Good film"]), atol=1e-6)
