@@ -6,6 +6,7 @@ the longer spelling before the shorter. An empty value counts as not set. All pr
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,8 @@ def _pairs(value: object) -> object:
     parts = [part.partition("=") for part in value.split(",") if part.strip()]
     if not all(name.strip() and reference.strip() for name, _, reference in parts):
         raise ValueError("must look like name=reference, name=reference")
+    if len({name.strip() for name, _, _ in parts}) < len(parts):
+        raise ValueError("must have each name once")
     return {name.strip(): reference.strip() for name, _, reference in parts}
 
 
@@ -161,13 +164,14 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged"
     )
-
     log_requests: bool = Field(default=False, description="Log a line for each answer; never its text")
     traces: str = Field("", description="Address of an OpenTelemetry collector (OTLP over HTTP); empty sends none")
 
     # --- how the model runs ---
     runtime: Literal["auto", "openvino", "onnxruntime"] = Field("auto", description="What runs an ONNX graph")
-    precision: str = Field("auto", description="Arithmetic of the graph: `auto`, `f32`, `bf16` or `int8`")
+    precision: Literal["auto", "f32", "bf16", "int8"] = Field(
+        "auto", description="Arithmetic of the graph: `auto`, `f32`, `bf16` or `int8`"
+    )
     threads: int = Field(0, ge=0, le=1024, description="Threads of one model; 0 asks the machine")
     batch_tokens: int = Field(
         0, ge=0, description="Token budget of one batch, padding included; 0 leaves it to the model"
@@ -216,10 +220,7 @@ def deployment_name(reference: str) -> str:
     if reference.startswith("models:/"):
         path = path.strip("/").split("/")[0]
     last = path.rstrip("/").rsplit("/", 1)[-1].split("@")[0].split(":")[0]
-    kept = "".join(
-        character for character in last if character.isascii() and (character.isalnum() or character in "._-")
-    )
-    return kept.lstrip("._-")[:64] or "model"
+    return re.sub(r"[^A-Za-z0-9._-]", "", last).lstrip("._-")[:64] or "model"
 
 
 def load_settings(
@@ -233,15 +234,17 @@ def load_settings(
     folder = folder or Path()
     problems: list[str] = []
     values = _read_toml(folder / "matinee.toml", problems)
-    for source in (_read_dotenv(folder / ".env"), dict(os.environ if environ is None else environ)):
+    for source in (_read_dotenv(folder / ".env", problems), dict(os.environ if environ is None else environ)):
         values |= _pick(source, problems)
-    values |= {name: value for name, value in (overrides or {}).items() if value is not None}
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    if "model" in given:  # one model that is asked for by hand, whatever a file names
+        values.pop("models", None)
+    values |= given
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        problems += [
-            _problem(item["loc"], item["msg"]) for item in error.errors(include_url=False, include_input=False)
-        ]
+        told = error.errors(include_url=False, include_input=False)
+        problems += [f"{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}" for each in told]
     else:
         problems += _contradictions(settings)
     if problems:
@@ -249,19 +252,20 @@ def load_settings(
     return settings
 
 
-def _read_dotenv(path: Path) -> dict[str, str]:
-    if not path.is_file():
+def _read_dotenv(path: Path, problems: list[str]) -> dict[str, str]:
+    try:
+        found = dotenv_values(path, interpolate=False) if path.is_file() else {}
+    except UnicodeDecodeError:
+        problems.append(".env: is not UTF-8")
         return {}
-    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _read_toml(path: Path, problems: list[str]) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        problems.append("matinee.toml: is not TOML")
+        document = tomllib.loads(path.read_text("utf-8-sig") if path.is_file() else "")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"matinee.toml: is not TOML: {error}")
         return {}
     document = {name.lower(): value for name, value in document.items()}
     problems += [
@@ -283,17 +287,14 @@ def _pick(source: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     return found
 
 
-def _problem(location: tuple[int | str, ...], message: str) -> str:
-    return f"{str(location[0]).upper()}: {message.removeprefix('Value error, ')}"
-
-
 def _contradictions(settings: Settings) -> list[str]:
     """Settings that are fine one by one and not together."""
-    problems = []
-    if settings.max_texts > settings.queue_texts:
-        problems.append("QUEUE_TEXTS: must be at least MAX_TEXTS, or a full request could never be admitted")
-    if settings.model is not None and settings.models:
-        problems.append("MODEL: give MODEL or MODELS, not both")
-    if settings.labels and len(set(settings.labels)) < 2:
-        problems.append("LABELS: needs at least two different names")
-    return problems
+    too_many = settings.max_texts > settings.queue_texts
+    alike = len(set(settings.labels)) < max(len(settings.labels), 2)
+    found = {
+        "QUEUE_TEXTS: must be at least MAX_TEXTS, or a full request could never be admitted": too_many,
+        "TRACES: must begin with http:// or https://": re.match("$|https?://", settings.traces) is None,
+        "MODEL: give MODEL or MODELS, not both": settings.model is not None and bool(settings.models),
+        "LABELS: needs at least two names, each of them once": bool(settings.labels) and alike,
+    }
+    return [problem for problem, there in found.items() if there]

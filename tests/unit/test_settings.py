@@ -133,3 +133,37 @@ def test_the_original_names_keep_working(tmp_path: Path, environ: dict[str, str]
 def test_a_reference_has_a_short_name(reference: str, name: str) -> None:
     """The one that callers use."""
     assert deployment_name(reference) == name
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PRECISION": "int4"},
+        {"TRACES": "collector:4318"},
+        {"LABELS": "good, bad, good"},
+        {"MODELS": "films=./a, films=./b"},
+        {"GATE_LABEL_NAMES": "pos=good, pos=bad"},
+    ],
+)
+def test_what_would_be_passed_over_silently_is_told(tmp_path: Path, environ: dict[str, str]) -> None:
+    """A misspelled arithmetic was none, and the first of two models of one name never answered."""
+    (name,) = environ
+    with pytest.raises(InvalidSettings, match=name):
+        settings(tmp_path, **environ)
+
+
+def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    """With the place; a mark at the beginning, as Windows writes it, is none of the text."""
+    (tmp_path / ".env").write_bytes(b"PROJECT_NAME=caf\xe9\n")
+    (tmp_path / "matinee.toml").write_text('host = "a"\nport =\n', "utf-8")
+    with pytest.raises(InvalidSettings, match=r"toml: is not TOML: .*line 2.*\.env: is not UTF-8"):
+        settings(tmp_path)
+    (tmp_path / ".env").write_text("HOST=b\n", "utf-8-sig")
+    (tmp_path / "matinee.toml").write_text("port = 1\n", "utf-8-sig")
+    assert (settings(tmp_path).host, settings(tmp_path).port) == ("b", 1)
+
+
+def test_the_model_of_the_command_line_wins_over_several_of_a_file(tmp_path: Path) -> None:
+    """`matinee evaluate --model X` was refused beside a matinee.toml that serves several."""
+    (tmp_path / "matinee.toml").write_text('[models]\nfilms = "./films"\n', "utf-8")
+    assert load_settings({"model": "./other"}, environ={}, folder=tmp_path).references() == {"other": "./other"}
