@@ -232,8 +232,13 @@ class Scored:
         if hasattr(self._model, "predict_proba"):
             return np.asarray(self._model.predict_proba(texts), dtype=np.float64)
         decided = np.asarray(self._model.decision_function(texts), dtype=np.float64)
-        if decided.ndim == 1:
+        if decided.ndim == 1 or self._several_labels():
             positive = 0.5 * (1.0 + np.tanh(decided / 2))
-            return np.stack([1.0 - positive, positive], axis=1)
+            return positive if decided.ndim > 1 else np.stack([1.0 - positive, positive], axis=1)
         shares = np.exp(decided - decided.max(axis=1, keepdims=True))
         return shares / shares.sum(axis=1, keepdims=True)
+
+    def _several_labels(self) -> bool:
+        """Whether a text may have several labels at once, each by itself."""
+        last = self._model.steps[-1][1] if hasattr(self._model, "steps") else self._model
+        return bool(getattr(last, "multilabel_", False))

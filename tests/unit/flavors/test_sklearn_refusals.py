@@ -11,8 +11,10 @@ import skops.io
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import LinearSVC
 from tests.unit.flavors.bundles import verified
 
 from matinee.core.errors import ModelRejected
@@ -104,3 +106,12 @@ def test_a_function_that_prints_is_no_obstacle(tmp_path: Path, monkeypatch: pyte
     joblib.dump(model, folder / "model.joblib")
     classifier = load(verified(folder, Policy(pickle_names=frozenset({"talkative.lower"}))))
     np.testing.assert_allclose(scores(classifier, ["A Good film"]), model.predict_proba(["A Good film"]), atol=1e-6)
+
+
+def test_decisions_on_several_labels_at_once_are_scored_one_by_one(tmp_path: Path) -> None:
+    """A score above one half is a label that the model gives; a softmax would leave room for one."""
+    model = make_pipeline(CountVectorizer(), OneVsRestClassifier(LinearSVC()))
+    model.fit(["good film", "bad film", "good dull", "bad dull"], np.array([[1, 0], [0, 0], [1, 1], [0, 1]]))
+    joblib.dump(model, tmp_path / "model.joblib")
+    given = ["good film", "good dull", "bad", "film"]
+    np.testing.assert_array_equal(scores(load(verified(tmp_path)), given) > 0.5, model.predict(given) == 1)
