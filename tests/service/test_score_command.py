@@ -1,6 +1,7 @@
 """`matinee score` as a process: killed, continued, piped."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -115,3 +116,31 @@ def test_a_run_that_waits_for_its_input_can_be_stopped(tmp_path: Path) -> None:
         assert process.wait(timeout=60) == 130
     finally:
         process.communicate()
+
+
+@pytest.mark.parametrize("name", ["in.csv.gz", "in.csv"])
+def test_a_compressed_file_is_told_as_such(tmp_path: Path, name: str) -> None:
+    """It was taken for Latin-1, and of compressed JSON Lines each line was refused with exit status 0."""
+    (tmp_path / name).write_bytes(gzip.compress(b"text\nfine\n"))
+    assert "compressed" in score(tmp_path, name, "out.csv").stderr
+    refused = score(tmp_path, name, "out.jsonl", "--input-format", "jsonl")
+    assert refused.returncode == 2
+    assert f"(gzip): zcat {name} | matinee score -" in refused.stderr
+
+
+def test_a_stopped_pipe_does_not_promise_to_go_on(tmp_path: Path) -> None:
+    """Standard output starts at its beginning; only a file goes on where it was."""
+    write_reviews(tmp_path / "in.csv", 6_000)
+    for out, promised in (("-", False), ("out.csv", True)):
+        line, env = command(tmp_path, "in.csv", out, "--output-format", "csv")
+        process = subprocess.Popen(line, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout is not None
+        if out == "-":
+            process.stdout.readline()
+        else:
+            while not (tmp_path / "out.csv.progress").exists() and process.poll() is None:
+                time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate()[1]
+        assert process.returncode == 130, told
+        assert (b"goes on" in told) is promised

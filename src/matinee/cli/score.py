@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 # Three chunks of 512 rows wait at once, and a single row may be asked for again.
 QUEUE_TEXTS = 4096
 TEXT_SECONDS = 3600.0
+# First bytes -> what it is, and what writes it out.
+_COMPRESSED = {
+    b"\x1f\x8b": ("gzip", "zcat"),
+    b"BZh": ("bzip2", "bzcat"),
+    b"\xfd7zXZ": ("xz", "xzcat"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "zstdcat"),
+    b"PK\x03\x04": ("zip", "unzip -p"),
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -84,7 +92,8 @@ def score(
         try:
             summary = asyncio.run(_run(job, opened, stack.enter_context(_progress())))
         except KeyboardInterrupt:
-            sys.stderr.write("Stopped; the same command goes on where this one was.\n")
+            again = "" if target == "-" else "; the same command goes on where this one was"
+            sys.stderr.write(f"Stopped{again}.\n")
             raise typer.Exit(130) from None
     _print(summary, target, json_output=json_output)
 
@@ -130,11 +139,17 @@ def _opened(source: str) -> BufferedReader:
 
 
 def _check_encoding(source: str, raw: BufferedReader) -> None:
-    """UTF-16, as spreadsheets write it, is told by its first two bytes; raises `InvalidInput`."""
+    """What is no text, or UTF-16 as spreadsheets write it, is told by its first bytes; raises `InvalidInput`."""
     from matinee.score import InvalidInput
 
-    if raw.peek(2)[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+    begin = raw.peek(6)[:6]
+    if begin[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
         raise InvalidInput(f"IN: {source} is UTF-16: convert it, as in iconv -f UTF-16 -t UTF-8")
+    for magic, (kind, tool) in _COMPRESSED.items():
+        if begin.startswith(magic):
+            raise InvalidInput(
+                f"IN: {source} is compressed ({kind}): {tool} {source} | matinee score - OUT --input-format FORMAT"
+            )
 
 
 def _identity(source: str, opened: "Opened", *options: object) -> str:

@@ -20,6 +20,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNWRITABLE = "\ud800"  # for bytes that are no UTF-8, so that their row is refused
 FORMATS = ("csv", "jsonl", "parquet")
 _USUAL_NAMES = ("text", "review", "sentence", "content")
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 
 
@@ -59,6 +60,8 @@ def format_of(path: str, given: str | None, option: str) -> str:
         known = ", ".join(FORMATS)
         if given:
             raise InvalidInput(f"{option}: must be one of {known}")
+        if Path(path).suffix.lower() in _PACKED:
+            raise InvalidInput(f"{option}: {path} is compressed by its name: unpack it, or use a pipe and -")
         raise InvalidInput(f"{option}: the format of {path} is not clear from its name; say which of {known}")
     return chosen
 
