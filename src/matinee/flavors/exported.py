@@ -1,5 +1,6 @@
 """Graphs made from checkpoints, kept in the cache, so that a model is exported once."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -25,17 +26,21 @@ def exported(key: str, cache_dir: Path | None, make: Callable[[Path], None]) -> 
         return
     root = cache_dir / "graphs"
     folder = root / hashlib.sha256(key.encode()).hexdigest()[:32]
-    if not folder.is_dir():
-        _make(folder, make)
-    os.utime(folder)
-    yield folder
-    _prune(root)
+    while (held := _hold(folder)) is None:
+        make_whole(folder, make)
+    try:
+        os.utime(folder)
+        yield folder
+    finally:
+        os.close(held)
+    prune(root)
 
 
-def _make(folder: Path, make: Callable[[Path], None]) -> None:
+def make_whole(folder: Path, make: Callable[[Path], None]) -> None:
     """Fill a folder beside and move it into place whole; another process may have been quicker."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     staging = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    held = _hold(staging)
     try:
         make(staging)
         for path in staging.iterdir():
@@ -47,14 +52,50 @@ def _make(folder: Path, make: Callable[[Path], None]) -> None:
             if not folder.is_dir():
                 raise
     finally:
+        if held is not None:
+            os.close(held)
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _prune(root: Path) -> None:
-    """Remove all but the last used; what a crash left half-made grows old too, and goes with them."""
-    folders = sorted(root.iterdir(), key=_last_used, reverse=True)
-    for folder in folders[KEPT:]:
-        shutil.rmtree(folder, ignore_errors=True)
+def prune(root: Path) -> None:
+    """Remove all but the last used; what a crash left half-made grows old too, and goes with them.
+
+    What a start reads or makes right now stays: several deployments may begin at once.
+    """
+    for folder in sorted(root.iterdir(), key=_last_used, reverse=True)[KEPT:]:
+        if (held := _hold(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(held)
+
+
+def _hold(folder: Path, lock: int = fcntl.LOCK_SH) -> int | None:
+    """An open descriptor with a lock on `folder`; None where it is gone, or the lock of another forbids this one."""
+    try:
+        held = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    if _locked(held, lock) and _is(folder, held):
+        return held
+    os.close(held)
+    return None
+
+
+def _locked(held: int, lock: int) -> bool:
+    try:
+        fcntl.flock(held, lock)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: as if nobody else were there
+        pass
+    return True
+
+
+def _is(folder: Path, held: int) -> bool:
+    """Whether what is open is still what has the name."""
+    try:
+        return os.path.samestat(os.fstat(held), folder.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _last_used(folder: Path) -> float:

@@ -1,13 +1,16 @@
 """What neural flavors read besides the model: safetensors, vocabularies, Keras' words, the folder of graphs."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
 
 from matinee.core.errors import ModelRejected
-from matinee.flavors.exported import exported
+from matinee.flavors.exported import KEPT, exported
 from matinee.flavors.graphs.safetensors import INDEX_NAME, open_folder
 from matinee.flavors.keras_text import Vectorization, WordIndex
 from matinee.flavors.vocabulary import byte_pairs, wordpiece
@@ -140,3 +143,21 @@ def test_the_quicker_of_two_processes_wins(tmp_path: Path) -> None:
 
     with exported("sha256:a", tmp_path, slow) as folder:
         assert (folder / "model.onnx").read_bytes() == b"theirs"
+
+
+def test_graphs_of_many_starts_at_once_stay_until_they_are_read(tmp_path: Path) -> None:
+    """More deployments than are kept begin together: none loses its graph, made or half made, and the oldest go then."""
+    together = Barrier(KEPT + 3)
+
+    def start(number: int) -> bytes:
+        def make(into: Path) -> None:
+            (into / "model.onnx").write_bytes(b"%d" % number)
+            together.wait(10)
+
+        with exported(f"sha256:{number}", tmp_path, make) as folder:
+            time.sleep(0.02 * number)  # the first to be done removes what it takes for old
+            return (folder / "model.onnx").read_bytes()
+
+    with ThreadPoolExecutor(KEPT + 3) as pool:
+        assert list(pool.map(start, range(KEPT + 3))) == [b"%d" % number for number in range(KEPT + 3)]
+    assert len(list((tmp_path / "graphs").iterdir())) == KEPT
