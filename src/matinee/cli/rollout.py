@@ -5,11 +5,11 @@ import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import typer
 
-from matinee.core.errors import MatineeError
+from matinee.core.errors import InvalidSettings, MatineeError
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -163,8 +163,12 @@ class Server:
     def __init__(self, url: str) -> None:
         from matinee.settings import load_settings
 
-        if not url.startswith(("http://", "https://")):
-            raise ServerAway(f"--url: {url} must begin with http:// or https://")
+        try:
+            host = urlsplit(url).hostname
+        except ValueError:
+            host = None
+        if not host or not url.startswith(("http://", "https://")):
+            raise InvalidSettings([f"--url: {url} must look like http://host:port or https://host"])
         key = load_settings().admin_key
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}

@@ -12,6 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from matinee.cli.rollout import ServerAway, ServerRefused, age, register, table
+from matinee.core.errors import InvalidSettings
 
 POLL = {"outcome": "same", "at": 990.0, "seconds": 0.1, "reason": "", "stale_seconds": 0.0}
 LIVE = {"version": "v7", "stale": False, "since": 400.0}
@@ -129,10 +130,18 @@ def test_a_name_is_one_part_of_the_address(url: str) -> None:
     assert "no model" in str(run("rollback", "a b/c", "--url", url).exception)
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://127.0.0.1:port", "file:///etc/passwd"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://127.0.0.1:port", "http://no such host"])
 def test_without_a_server_there_is_one_sentence(address: str) -> None:
-    """Nobody listens, or the address is none."""
+    """Nobody listens, or nobody can."""
     assert isinstance(run("watch", "--once", "--url", address).exception, ServerAway)
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "localhost:8080", "http://", "http://[::1"])
+def test_what_is_no_address_names_the_option(address: str) -> None:
+    """As wrong usage; an IPv6 address without its bracket was a traceback."""
+    refused = run("watch", "--once", "--url", address).exception
+    assert isinstance(refused, InvalidSettings)
+    assert "--url" in refused.message
 
 
 def test_ages_are_short() -> None:
