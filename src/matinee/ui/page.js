@@ -92,7 +92,8 @@ function showModel(model, place) {
   else if (model.stale) add(title, "span", "registry away, last good version", "badge warn");
   else if (model.following) add(title, "span", "following", "badge");
   const live = model.live || {};
-  const accuracy = live.metrics && live.metrics.accuracy;
+  const measured = live.metrics && (live.metrics.test || live.metrics);
+  const accuracy = measured && measured.accuracy;
   facts(add(show, "dl"), [
     ["version", live.version],
     ["since", live.since && since(live.since)],
