@@ -1,4 +1,4 @@
-"""Graphs made from checkpoints, kept in the cache, so that a model is exported once."""
+"""What was made of a model, kept in the cache, so that it is made once: graphs of checkpoints, sums of pipelines."""
 
 import fcntl
 import hashlib
@@ -57,12 +57,12 @@ def make_whole(folder: Path, make: Callable[[Path], None]) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def prune(root: Path) -> None:
-    """Remove all but the last used; what a crash left half-made grows old too, and goes with them.
+def prune(root: Path, most: int = KEPT) -> None:
+    """Remove all but the `most` last used; what a crash left half-made grows old too, and goes with them.
 
     What a start reads or makes right now stays: several deployments may begin at once.
     """
-    for folder in sorted(root.iterdir(), key=_last_used, reverse=True)[KEPT:]:
+    for folder in sorted(root.iterdir(), key=_last_used, reverse=True)[most:]:
         if (held := _hold(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(held)

@@ -8,10 +8,12 @@ pipeline is then read here too, by the same list of names, and asked in batches.
 import hashlib
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from matinee.core.errors import MissingExtra, ModelRejected
 from matinee.core.prediction import Answer, Capacity, Classifier, Encoded, FloatArray, Overflow, Row
 from matinee.flavors import LoadOptions
 from matinee.flavors.confinement import MIB, scrubbed_environment
+from matinee.flavors.exported import make_whole, prune
 from matinee.flavors.sklearn_labels import name_classes
 from matinee.flavors.sklearn_linear import ARRAYS, LinearText
 
@@ -31,6 +34,7 @@ _log = logging.getLogger(__name__)
 _CHARACTERS_PER_TOKEN = 5
 _BATCH_TOKENS = 524_288  # some 1,000 reviews: scikit-learn takes milliseconds for each call, however few texts
 _HELPER_SECONDS = 120
+_KEPT = 16  # fast forms; one weighs as much as the model
 _FORM = "2"  # of what is kept in the cache; another form is made anew
 
 
@@ -43,12 +47,12 @@ def load(bundle: VerifiedBundle, options: LoadOptions) -> Classifier:
         return LinearClassifier(_read_arrays(bundle.folder), bundle.manifest.labels)
     path, names = bundle.folder / file, bundle.manifest.options.get("pickle_names", ())
     with tempfile.TemporaryDirectory(prefix="matinee-sklearn-") as made:
-        folder, about = _examined(path, names, Path(made), _kept(bundle, options))
+        about, linear = _examined(path, names, Path(made), _kept(bundle, options))
         labels, note = name_classes(about["classes"], bundle.manifest.labels, numeric=about["numeric"])
         for line in [*about["notes"], *([note] if note else [])]:
             _log.warning("%s: %s", file, line)
-        if about["linear"]:
-            return LinearClassifier(LinearText.load(folder), labels)
+        if linear is not None:
+            return LinearClassifier(linear, labels)
     return BatchClassifier(_read_here(path, names), labels, options)
 
 
@@ -69,27 +73,43 @@ def _kept(bundle: VerifiedBundle, options: LoadOptions) -> Path | None:
     return options.cache_dir / "sklearn" / key.hexdigest()[:32]
 
 
-def _examined(path: Path, names: Sequence[str], made: Path, kept: Path | None) -> tuple[Path, dict[str, Any]]:
-    """What the helper found, in `made`, or in `kept` from an earlier start."""
-    if kept is not None and (kept / "about.json").is_file():
-        return kept, json.loads((kept / "about.json").read_text(encoding="utf-8"))
+def _examined(
+    path: Path, names: Sequence[str], made: Path, kept: Path | None
+) -> tuple[dict[str, Any], LinearText | None]:
+    """What the helper found, and the fast form if there is one: made now in `made`, or kept by an earlier start."""
+    if kept is not None and (found := _read_kept(kept)) is not None:
+        return found
     about = ask_helper(path, names, made)
-    if kept is not None and about["linear"]:
+    if not about["linear"]:
+        return about, None
+    if kept is not None:
         (made / "about.json").write_text(json.dumps(about), encoding="utf-8")
         _keep(made, kept)
-    return made, about
+    return about, LinearText.load(made)
+
+
+def _read_kept(kept: Path) -> tuple[dict[str, Any], LinearText] | None:
+    """What an earlier start kept; None where nothing is, or where a crash of the machine damaged it."""
+    try:
+        os.utime(kept)
+        return json.loads((kept / "about.json").read_text(encoding="utf-8")), LinearText.load(kept)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        _log.warning("what was kept in %s is damaged, and made anew", kept)
+        shutil.rmtree(kept, ignore_errors=True)
+        return None
 
 
 def _keep(made: Path, kept: Path) -> None:
     """Put the folder into the cache, whole or not at all; where it cannot be written, the next start asks again."""
+
+    def copy(into: Path) -> None:
+        shutil.copytree(made, into, dirs_exist_ok=True)
+
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = Path(tempfile.mkdtemp(prefix=".new-", dir=kept.parent))
-        shutil.copytree(made, beside, dirs_exist_ok=True)
-        try:
-            beside.replace(kept)
-        except OSError:  # another process was quicker
-            shutil.rmtree(beside, ignore_errors=True)
+        make_whole(kept, copy)
+        prune(kept.parent, _KEPT)
     except OSError as error:
         _log.warning("the fast form of a scikit-learn model could not be kept in %s: %s", kept.parent, error.strerror)
 

@@ -146,7 +146,7 @@ def test_the_quicker_of_two_processes_wins(tmp_path: Path) -> None:
 
 
 def test_graphs_of_many_starts_at_once_stay_until_they_are_read(tmp_path: Path) -> None:
-    """More deployments than are kept begin together: none loses its graph, made or half made, and the oldest go then."""
+    """More deployments than are kept begin together: none loses its graph, and the oldest go afterwards."""
     together = Barrier(KEPT + 3)
 
     def start(number: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import random
 import shutil
 from pathlib import Path
@@ -148,6 +149,30 @@ def test_classes_that_are_words_are_the_labels(tmp_path: Path) -> None:
     (folder / "model.joblib").write_bytes(b"gone")
     again = load(bundle, options)
     assert np.array_equal(scores(first, texts()), scores(again, texts()))
+
+
+@pytest.mark.parametrize("name", ["about.json", "linear.json", "linear.npz"])
+def test_a_damaged_fast_form_is_made_anew(name: str, tmp_path: Path) -> None:
+    """A machine that lost its power may have left half of it."""
+    bundle, options = verified(copied("benign/words", tmp_path)), LoadOptions(cache_dir=tmp_path / "cache")
+    first = load(bundle, options)
+    (kept,) = (tmp_path / "cache" / "sklearn").iterdir()
+    whole = (kept / name).read_bytes()
+    (kept / name).write_bytes(whole[: len(whole) // 2])
+    assert np.array_equal(scores(first, texts()), scores(load(bundle, options), texts()))
+    assert (kept / name).stat().st_size == len(whole)
+
+
+def test_the_fast_forms_of_the_last_versions_are_kept(tmp_path: Path) -> None:
+    """A server that follows its reference for months does not fill the disk."""
+    cache = tmp_path / "cache" / "sklearn"
+    for number in range(20):
+        (cache / f"old-{number}").mkdir(parents=True)
+        os.utime(cache / f"old-{number}", (number, number))
+    load(verified(copied("benign/words", tmp_path)), LoadOptions(cache_dir=tmp_path / "cache")).close()
+    old = {folder.name for folder in cache.iterdir() if folder.name.startswith("old-")}
+    assert old == {f"old-{number}" for number in range(5, 20)}
+    assert len(list(cache.iterdir())) == 16
 
 
 def test_too_few_labels_name_the_setting() -> None:
