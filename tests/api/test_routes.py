@@ -49,6 +49,21 @@ def test_top_k_keeps_the_likeliest_labels(client: TestClient) -> None:
     assert answer["predictions"][0]["scores"] == same["predictions"][0]["scores"] == {"negative": 0.8}
 
 
+def test_who_asks_again_gets_the_same_under_an_id_of_its_own_and_as_asked_for(client: TestClient) -> None:
+    """An answer is kept without its id and whole, however many labels the first one wanted."""
+    asked: list[dict[str, object]] = [
+        {"texts": ["good", "good"], "top_k": 1},
+        {"texts": ["good"] * 3},
+        {"text": "good"},
+    ]
+    answers = [client.post("/predict", json=body).json()["predictions"] for body in asked]
+
+    assert len({each.pop("id") for predictions in answers for each in predictions}) == 6
+    best, whole = {"positive": 0.8}, {"negative": 0.2, "positive": 0.8}
+    assert [[each["scores"] for each in predictions] for predictions in answers] == [[best] * 2, [whole] * 3, [whole]]
+    assert answers[1] == answers[2] * 3
+
+
 def test_overflow_is_the_callers_choice(client: TestClient) -> None:
     """A long text is read in windows, cut or refused, and the answer says which."""
     long = "good " * 100

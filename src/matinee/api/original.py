@@ -26,8 +26,7 @@ def original_endpoints(deployments: Deployments, limits: Limits) -> list[Endpoin
         with deployments.default.acquire() as live:
             request.scope["matinee.model"], request.scope["matinee.stale"] = live.identity, live.stale
             (prediction,) = await live.engine.predict((text,), request_id=request.scope["matinee.request_id"])
-        confidences = scores_of(prediction)
-        answer = {"text": text, "sentiment": prediction.label.capitalize(), "confidences": confidences}
+        answer = {"text": text, "sentiment": prediction.label.capitalize(), "confidences": scores_of(prediction)}
         return Json(to_json(answer))
 
     async def health(_request: Request) -> Response:

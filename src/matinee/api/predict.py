@@ -1,9 +1,11 @@
 """`POST /predict`: one text or a list in, predictions out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import nlargest
+from itertools import count
+from secrets import token_hex
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -32,6 +34,7 @@ class Limits:
 
 def predict_endpoints(deployments: Deployments, limits: Limits) -> list[Endpoint]:
     """The routes that answer texts; those without a name ask the default deployment."""
+    ids = new_ids()
 
     async def predict(request: Request) -> Response:
         scope = request.scope
@@ -47,7 +50,7 @@ def predict_endpoints(deployments: Deployments, limits: Limits) -> list[Endpoint
             predictions = await live.engine.predict(
                 texts, overflow=asked.overflow, request_id=scope["matinee.request_id"]
             )
-        return Json(render(predictions, live.identity, asked.top_k))
+        return Json(render(predictions, live.identity, asked.top_k, ids))
 
     def endpoint(path: str, summary: str, *, hidden: bool = False) -> Endpoint:
         return Endpoint(
@@ -100,21 +103,18 @@ def check_text(text: str, field: str, limits: Limits) -> None:
             raise InvalidRequest(field, "holds half of a surrogate pair, which is no character") from None
 
 
-def render(predictions: Sequence[Prediction], identity: ModelIdentity, top_k: int | None) -> bytes:
+def new_ids() -> Iterator[bytes]:
+    """An id for each prediction, 32 hex digits: a random beginning for this process, then one after the other."""
+    beginning = token_hex(10).encode()
+    return (b"%b%012x" % (beginning, number) for number in count())
+
+
+def render(
+    predictions: Sequence[Prediction], identity: ModelIdentity, top_k: int | None, ids: Iterator[bytes]
+) -> bytes:
     """The answer's JSON; the half that names the model is the same for each answer and made once."""
-    listed = [
-        {
-            "id": prediction.id,
-            "label": prediction.label,
-            "scores": scores_of(prediction, top_k),
-            "tokens": prediction.tokens,
-            "windows": prediction.windows,
-            "truncated": prediction.truncated,
-            "stages": prediction.stages,
-        }
-        for prediction in predictions
-    ]
-    return b'{"predictions":%b,%b' % (to_json(listed), _model_half(identity))
+    listed = [b'{"id":"%b",%b' % (next(ids), _told(prediction, top_k)) for prediction in predictions]
+    return b'{"predictions":[%b],%b' % (b",".join(listed), _model_half(identity))
 
 
 def scores_of(prediction: Prediction, top_k: int | None = None) -> Mapping[str, float]:
@@ -122,6 +122,24 @@ def scores_of(prediction: Prediction, top_k: int | None = None) -> Mapping[str, 
     items = prediction.scores.items()
     kept = items if top_k is None else nlargest(top_k, items, key=lambda item: item[1])
     return {label: round(score, SCORE_DIGITS) for label, score in kept}
+
+
+def _told(prediction: Prediction, top_k: int | None) -> bytes:
+    """A prediction's JSON from behind its id on; the usual form is made once for all who ask."""
+    if prediction.rendered and top_k is None:
+        return prediction.rendered
+    members = {
+        "label": prediction.label,
+        "scores": scores_of(prediction, top_k),
+        "tokens": prediction.tokens,
+        "windows": prediction.windows,
+        "truncated": prediction.truncated,
+        "stages": prediction.stages,
+    }
+    told = to_json(members)[1:]
+    if top_k is None:
+        prediction.rendered = told
+    return told
 
 
 @lru_cache(maxsize=64)

@@ -31,7 +31,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print what POST /predict would answer.")] = False,
 ) -> None:
     """Classify texts from the command line or from standard input."""
-    from matinee.api.predict import Limits, check_text, render
+    from matinee.api.predict import Limits, check_text, new_ids, render
     from matinee.cli.asking import ask
     from matinee.settings import load_settings
 
@@ -41,7 +41,7 @@ def predict(
         check_text(text, f"text {position + 1}", Limits(max_text_chars=settings.max_text_chars))
     identity, predictions = ask(settings, asked, settings.overflow)
     if as_json:
-        sys.stdout.buffer.write(render(predictions, identity, top_k) + b"\n")
+        sys.stdout.buffer.write(render(predictions, identity, top_k, new_ids()) + b"\n")
     else:
         from rich.console import Console
 

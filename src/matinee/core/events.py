@@ -1,7 +1,8 @@
 """Something that happened, told to whoever listens: metrics, logs and records are listeners, not layers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from matinee.core.prediction import ModelIdentity, Prediction
 
@@ -75,11 +76,11 @@ class BatchRun:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
+class Predicted(NamedTuple):
     """One request was answered, in `seconds`, after `queue_seconds` of waiting.
 
     `texts` is there for observers that were explicitly allowed to record texts; logs and metrics never read it.
+    It is a tuple for the reason that `Answer` is.
     """
 
     model: ModelIdentity
@@ -88,7 +89,10 @@ class Predicted:
     queue_seconds: float
     cached: int = 0
     request_id: str = ""
-    texts: tuple[str, ...] = field(default=(), repr=False)
+    texts: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Predicted({self.model.name} {self.model.version}, {len(self.predictions)} predictions)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What travels from a flavor to the API: encoded texts, answers, predictions, and the classifier that makes them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -95,13 +95,30 @@ class ModelIdentity(NamedTuple):
     source: str
 
 
-class Prediction(NamedTuple):
-    """The answer to one text."""
+@dataclass(slots=True, eq=False)
+class Prediction:
+    """What is answered to one text, whoever asks: it is kept and given to others.
 
-    id: str
+    `rendered` is room for its form on the wire, which is made once for all of them.
+    """
+
     label: str
     scores: Mapping[str, float]
     tokens: int
     windows: int
     truncated: bool
     stages: tuple[str, ...] = ()
+    rendered: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of(cls, encoded: Encoded, answer: Answer, labels: Sequence[str]) -> "Prediction":
+        """From what the classifier made of the text; raises `ValueError` unless there is a score for each label."""
+        scores = answer.scores
+        return cls(
+            label=labels[scores.index(max(scores))],
+            scores=dict(zip(labels, scores, strict=True)),
+            tokens=encoded.tokens,
+            windows=encoded.windows,
+            truncated=encoded.truncated,
+            stages=answer.stages,
+        )

@@ -1,9 +1,9 @@
 """May one more request come in? An exact bound on the texts that are waiting or running."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from time import monotonic
+from types import TracebackType
 
 from matinee.core.errors import Overloaded, TooManyTexts
 
@@ -31,9 +31,8 @@ class Admission:
         self._last = 0.0
         self._more_was_waiting = False
 
-    @contextmanager
-    def hold(self, texts: int, timeout: float = math.inf) -> Iterator[None]:
-        """Hold room for `texts` texts while they are answered.
+    def hold(self, texts: int, timeout: float = math.inf) -> "Held":
+        """Hold room for `texts` texts until the end of the block that this opens.
 
         Raises `Overloaded` when there is none, or when the texts in front will take too long for `timeout` seconds:
         better refused now than given up after all this time. `TooManyTexts` when there never will be room.
@@ -45,12 +44,12 @@ class Admission:
         too_late = wait > _MARGIN * timeout and self._intervals >= _ENOUGH
         if self.held + texts > self.capacity - kept_for_singles or too_late:
             raise Overloaded("the queue is full, try again later", self._retry_after(wait))
-        self.held += texts
-        try:
-            yield
-        finally:
-            self.held -= texts
-            self._more_was_waiting = self._more_was_waiting and self.held > 0
+        return Held(self, texts)
+
+    def release(self, texts: int) -> None:
+        """`Held` is over."""
+        self.held -= texts
+        self._more_was_waiting = self._more_was_waiting and self.held > 0
 
     def answered(self, texts: int) -> None:
         """Note that `texts` texts were answered: the speed behind `Retry-After` and the early refusals.
@@ -66,3 +65,21 @@ class Admission:
 
     def _retry_after(self, wait: float) -> int:
         return min(max(math.ceil(wait), 1), _LONGEST_RETRY_AFTER)
+
+
+class Held:
+    """Room for some texts, from the beginning of a block to its end."""
+
+    __slots__ = ("_admission", "_texts")
+
+    def __init__(self, admission: Admission, texts: int) -> None:
+        self._admission = admission
+        self._texts = texts
+
+    def __enter__(self) -> None:
+        self._admission.held += self._texts
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._admission.release(self._texts)

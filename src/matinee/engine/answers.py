@@ -4,13 +4,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from matinee.core.prediction import Overflow
-from matinee.engine.jobs import Job, Reply
+from matinee.core.prediction import Overflow, Prediction
+from matinee.engine.jobs import Job
 
 Key = bytes
 
-_ENTRY_BYTES = 600  # key, reply, answer and their places in the table, measured with tracemalloc for two labels
-_LABEL_BYTES = 40  # one more score: a float and its place in the tuple
+# Measured with tracemalloc, with what the HTTP interface renders once and keeps:
+_ENTRY_BYTES = 550  # key, prediction and their places in the table
+_LABEL_BYTES = 55  # one score and its place, and its digits; its label's letters come on top
 
 
 class Answers:
@@ -25,13 +26,13 @@ class Answers:
         self._entries = entries
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._kept: OrderedDict[Key, Reply] = OrderedDict()
+        self._kept: OrderedDict[Key, Prediction] = OrderedDict()
         self._jobs: dict[Key, Job] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def look_up(self, texts: Sequence[str], overflow: Overflow | None) -> tuple[Sequence[Key], list[Reply | None]]:
+    def look_up(self, texts: Sequence[str], overflow: Overflow | None) -> tuple[Sequence[Key], list[Prediction | None]]:
         """The key of each text, and its reply where it is known; no keys (empty ones) when it is turned off."""
         if not self.enabled:
             return [b""] * len(texts), [None] * len(texts)
@@ -44,7 +45,7 @@ class Answers:
         person = (overflow or "").encode()
         return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16, person=person).digest()
 
-    def kept(self, key: Key) -> Reply | None:
+    def kept(self, key: Key) -> Prediction | None:
         """The reply, if it is known; it is then the last one to be forgotten."""
         reply = self._kept.get(key)
         if reply is not None:
@@ -60,7 +61,7 @@ class Answers:
         """Let others join `job`, and keep its reply."""
         self._jobs[key] = job
 
-        def settled(reply: Reply | None) -> None:
+        def settled(reply: Prediction | None) -> None:
             if self._jobs.get(key) is job:
                 del self._jobs[key]
             if reply is not None:
@@ -68,7 +69,7 @@ class Answers:
 
         job.settled = settled
 
-    def _keep(self, key: Key, reply: Reply) -> None:
+    def _keep(self, key: Key, reply: Prediction) -> None:
         if key not in self._kept:
             self._bytes += _size(reply)
         self._kept[key] = reply
@@ -76,5 +77,5 @@ class Answers:
             self._bytes -= _size(self._kept.popitem(last=False)[1])
 
 
-def _size(reply: Reply) -> int:
-    return _ENTRY_BYTES + _LABEL_BYTES * len(reply.answer.scores)
+def _size(reply: Prediction) -> int:
+    return _ENTRY_BYTES + sum(_LABEL_BYTES + len(label) for label in reply.scores)

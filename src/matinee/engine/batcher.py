@@ -10,8 +10,8 @@ import numpy as np
 
 from matinee.core.errors import ClassifierFailed, MatineeError
 from matinee.core.events import BatchRun, Observe
-from matinee.core.prediction import Classifier, Encoded, FloatArray, ModelIdentity
-from matinee.engine.jobs import Job, Reply
+from matinee.core.prediction import Answer, Classifier, Encoded, FloatArray, ModelIdentity, Prediction
+from matinee.engine.jobs import Job
 from matinee.engine.waiting import Piece, Waiting
 
 INLINE_CHARACTERS = 8_192  # of one request, which a quick classifier encodes on the event loop; more goes to a thread
@@ -35,6 +35,7 @@ class Batcher:
     ) -> None:
         self._classifier = classifier
         self._capacity = classifier.capacity
+        self._labels = classifier.labels
         self._model = model
         self._observe = observe
         self._clock = clock
@@ -81,7 +82,7 @@ class Batcher:
         jobs, self._gathered = self._alive(self._gathered), []
         for overflow in {job.overflow for job in jobs}:
             alike = [job for job in jobs if job.overflow == overflow]
-            for job in settle(alike, encode(self._classifier, alike)):
+            for job in self._settle(alike, encode(self._classifier, alike)):
                 self._queue(job)
         self._start_batches()
 
@@ -109,7 +110,7 @@ class Batcher:
 
     def _encoded(self, jobs: list[Job], outcomes: list[Encoded | Exception]) -> None:
         self._encoding = False
-        for job in settle(jobs, outcomes):
+        for job in self._settle(jobs, outcomes):
             self._queue(job)
         self._start_encoding()
         self._start_batches()
@@ -173,6 +174,19 @@ class Batcher:
         padded = len(batch) * max(piece.length for piece in batch)
         self._observe(BatchRun(self._model, len(batch), own, padded, seconds))
 
+    def _settle(self, jobs: Sequence[Job], outcomes: Sequence[Encoded | Exception]) -> list[Job]:
+        """Answer or fail what needs no run; returns the other jobs, encoded."""
+        rest: list[Job] = []
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                job.fail(outcome)
+            elif outcome.answer is not None:
+                self._answer(job, outcome, outcome.answer)
+            else:
+                job.expect(outcome)
+                rest.append(job)
+        return rest
+
     def _finish(self, job: Job, outputs: FloatArray) -> None:
         encoded = cast("Encoded", job.encoded)
         try:
@@ -180,7 +194,15 @@ class Batcher:
         except BaseException as error:  # noqa: BLE001 - the batch edge, see `_failure`
             job.fail(_failure(error))
         else:
-            job.reply(Reply.of(encoded, answer))
+            self._answer(job, encoded, answer)
+
+    def _answer(self, job: Job, encoded: Encoded, answer: Answer) -> None:
+        try:
+            reply = Prediction.of(encoded, answer, self._labels)
+        except ValueError as error:  # other scores than labels
+            job.fail(_failure(error))
+        else:
+            job.reply(reply)
 
     def _alive(self, jobs: list[Job]) -> list[Job]:
         now = self._clock()
@@ -196,20 +218,6 @@ def encode(classifier: Classifier, jobs: Sequence[Job]) -> list[Encoded | Except
         if len(jobs) == 1:
             return [_failure(error)]
     return [outcome for job in jobs for outcome in encode(classifier, [job])]
-
-
-def settle(jobs: Sequence[Job], outcomes: Sequence[Encoded | Exception]) -> list[Job]:
-    """Answer or fail what needs no run; returns the other jobs, encoded."""
-    rest: list[Job] = []
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        if isinstance(outcome, Exception):
-            job.fail(outcome)
-        elif outcome.answer is not None:
-            job.reply(Reply.of(outcome, outcome.answer))
-        else:
-            job.expect(outcome)
-            rest.append(job)
-    return rest
 
 
 def _failure(error: BaseException) -> Exception:

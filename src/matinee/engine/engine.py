@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
-from os import urandom
 from time import monotonic
 from typing import cast
 
@@ -15,7 +13,7 @@ from matinee.core.prediction import Classifier, ModelIdentity, Overflow, Predict
 from matinee.engine.admission import Admission
 from matinee.engine.answers import Answers, Key
 from matinee.engine.batcher import Batcher
-from matinee.engine.jobs import Ask, Job, Reply
+from matinee.engine.jobs import Ask, Job
 from matinee.engine.presence import Presence
 
 
@@ -48,9 +46,7 @@ class Engine:
         self._answers = Answers(limits.cache_entries, limits.cache_bytes)
         self._batcher = Batcher(classifier, model, observe)
         self._presence = Presence()
-        # 32 hex digits each: a random beginning of their own for every engine, then one after the other.
-        self._ids = map("{:032x}".format, count(int.from_bytes(urandom(15))))
-        self._labels = classifier.labels
+        self._untold: list[Predicted] = []
 
     async def start(self) -> None:
         """Bind to the running event loop."""
@@ -91,18 +87,23 @@ class Engine:
                 computed = await self._complete(ask, texts, keys, overflow, seconds)
                 queue_seconds = ask.queue_seconds
             self._admission.answered(len(texts))
-            predictions = [self._prediction(cast("Reply", reply)) for reply in replies]
-            event = Predicted(
-                model=self.model,
-                predictions=tuple(predictions),
-                seconds=monotonic() - started,
-                queue_seconds=queue_seconds,
-                cached=len(texts) - computed,
-                request_id=request_id,
-                texts=tuple(texts),
+            predictions = cast("list[Prediction]", replies)
+            took, cached = monotonic() - started, len(texts) - computed
+            self._tell_later(
+                Predicted(self.model, tuple(predictions), took, queue_seconds, cached, request_id, tuple(texts))
             )
-            self._loop.call_soon(self._observe, event)  # after the answer is on its way
             return predictions
+
+    def _tell_later(self, event: Predicted) -> None:
+        """Tell what a turn of the event loop answered in the next one, when the answers are on their way."""
+        if not self._untold:
+            self._loop.call_soon(self._tell)
+        self._untold.append(event)
+
+    def _tell(self) -> None:
+        events, self._untold = self._untold, []
+        for event in events:
+            self._observe(event)
 
     async def _complete(
         self, ask: Ask, texts: Sequence[str], keys: Sequence[Key], overflow: Overflow | None, seconds: float
@@ -135,15 +136,3 @@ class Engine:
         if fresh:
             self._batcher.submit(fresh)
         return len(fresh)
-
-    def _prediction(self, reply: Reply) -> Prediction:
-        scores = reply.answer.scores
-        return Prediction(
-            id=next(self._ids),
-            label=self._labels[scores.index(max(scores))],
-            scores=dict(zip(self._labels, scores, strict=True)),
-            tokens=reply.tokens,
-            windows=reply.windows,
-            truncated=reply.truncated,
-            stages=reply.answer.stages,
-        )

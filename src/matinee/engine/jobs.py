@@ -3,32 +3,17 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from matinee.core.errors import TextTooLong
-from matinee.core.prediction import Answer, Encoded, FloatArray, Overflow
-
-
-class Reply(NamedTuple):
-    """What is known about one text once it is answered; it can be kept and given to others."""
-
-    answer: Answer
-    tokens: int
-    windows: int
-    truncated: bool
-
-    @classmethod
-    def of(cls, encoded: Encoded, answer: Answer) -> "Reply":
-        """The reply for an encoded text."""
-        return cls(answer, encoded.tokens, encoded.windows, encoded.truncated)
+from matinee.core.prediction import Encoded, FloatArray, Overflow, Prediction
 
 
 class Ask:
     """Fills in the missing ones of `replies`; its one future is done when all are there, or when one failed."""
 
-    def __init__(self, replies: list[Reply | None], deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, replies: list[Prediction | None], deadline: float, loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[None] = loop.create_future()
         self.replies = replies
         self.missing = [position for position, reply in enumerate(replies) if reply is None]
@@ -41,7 +26,7 @@ class Ask:
         """Whether an answer would still be of use."""
         return not self.future.done() and now < self.deadline
 
-    def reply(self, position: int, reply: Reply) -> None:
+    def reply(self, position: int, reply: Prediction) -> None:
         """Take the answer to one text."""
         self.replies[position] = reply
         self._left -= 1
@@ -75,7 +60,7 @@ class Job:
     text: str
     overflow: Overflow | None
     submitted: float
-    settled: Callable[[Reply | None], None] | None = None
+    settled: Callable[[Prediction | None], None] | None = None
     turn: int = 0
     encoded: Encoded | None = None
     _waiters: list[tuple[Ask, int]] = field(default_factory=list)
@@ -109,7 +94,7 @@ class Job:
         self._missing -= 1
         return None if self._missing else self._outputs
 
-    def reply(self, reply: Reply) -> None:
+    def reply(self, reply: Prediction) -> None:
         """Answer everyone."""
         for ask, position in self._waiters:
             ask.reply(position, reply)
@@ -126,7 +111,7 @@ class Job:
         if all(ask.future.done() for ask, _ in self._waiters):
             self._settle(None)
 
-    def _settle(self, reply: Reply | None) -> None:
+    def _settle(self, reply: Prediction | None) -> None:
         if self.settled is not None:
             self.settled(reply)
             self.settled = None

@@ -7,16 +7,16 @@ from tests.fakes.echo import EchoClassifier, number
 from tests.unit.engine.serving import Heard, begun, serving, settle
 
 from matinee.core.errors import ClassifierFailed
-from matinee.core.prediction import Answer
+from matinee.core.prediction import Prediction
 from matinee.engine import EngineLimits
 from matinee.engine.answers import Answers
-from matinee.engine.jobs import Job, Reply
+from matinee.engine.jobs import Job
 
 KEEPING = EngineLimits(timeout_seconds=60, cache_entries=100)
 
 
 def test_a_repeated_text_is_not_run_again() -> None:
-    """Same scores, a new id, and the event says that it cost nothing; other options are another answer."""
+    """The same answer, and the event says that it cost nothing; other options are another answer."""
 
     async def main() -> None:
         classifier, heard = EchoClassifier(), Heard()
@@ -25,8 +25,7 @@ def test_a_repeated_text_is_not_run_again() -> None:
             (second,) = await engine.predict(["x" * 40])
             (other,) = await engine.predict(["x" * 40], overflow="truncate")
             await settle()
-        assert first.scores == second.scores
-        assert first.id != second.id
+        assert first is second
         assert (first.windows, second.windows, other.windows) == (3, 3, 1)
         assert [event.cached for event in heard.answered] == [0, 1, 0]
         assert sum(len(batch) for batch in classifier.batches) == 4
@@ -113,7 +112,7 @@ def answers_after(entries: int, max_bytes: int, texts: list[str]) -> Answers:
     for text in texts:
         job = Job(text, None, submitted=0.0)
         answers.share(answers.key(text, None), job)
-        job.reply(Reply(Answer((0.5, 0.5)), 1, 1, truncated=False))
+        job.reply(Prediction("no", {"no": 0.5, "yes": 0.5}, 1, 1, truncated=False))
     return answers
 
 

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
 from tests.fakes.echo import EchoClassifier, number
 from tests.unit.engine.serving import serving
 
-from matinee.core.prediction import Capacity, Encoded, Overflow
+from matinee.core.errors import ClassifierFailed
+from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow
+from matinee.engine import EngineLimits
 
 
 def test_quick_classifiers_answer_on_the_spot_and_long_texts_go_to_a_thread() -> None:
@@ -40,6 +43,26 @@ def test_what_one_turn_brings_to_a_quick_classifier_is_encoded_together() -> Non
         assert [answer.scores["number"] for (answer,) in answers] == [number(text) for text in texts]
         assert classifier.calls[0] == 5
         assert sorted(classifier.calls[1:]) == [1, 1]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_scores_that_do_not_fit_the_labels_are_an_error_of_their_text(quick: bool) -> None:
+    """The caller hears at once; a classifier of somebody's own may do that."""
+
+    class Short(EchoClassifier):
+        def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
+            encoded = super().encode(texts, overflow)
+            return [each._replace(answer=each.answer and Answer((0.5,))) for each in encoded]
+
+        def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
+            return Answer(super().finish(encoded, outputs).scores[:1])
+
+    async def main() -> None:
+        async with serving(Short(Capacity(quick=quick)), limits=EngineLimits(timeout_seconds=60)) as engine:
+            with pytest.raises(ClassifierFailed):
+                await asyncio.wait_for(engine.predict(["text"]), 30)
 
     asyncio.run(main())
 

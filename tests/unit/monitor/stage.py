@@ -11,7 +11,7 @@ def predicted(model: ModelIdentity = ONE, *, positive: float = 0.9, texts: int =
     """A request of `texts` texts that was answered in 20 ms, 5 of them waiting."""
     scores = {"negative": 1 - positive, "positive": positive}
     label = max(scores, key=lambda name: scores[name])
-    prediction = Prediction("id", label, scores, tokens=100, windows=1, truncated=False)
+    prediction = Prediction(label, scores, tokens=100, windows=1, truncated=False)
     return Predicted(
         model=model,
         predictions=(prediction,) * texts,

@@ -145,7 +145,7 @@ def test_hostile_names_labels_and_codes_make_no_more_than_a_fixed_number_of_seri
         metrics.observe(RequestFailed(nasty, nasty, 400))
         answered = predicted()
         scores = {nasty: 0.9, "negative": 0.1}
-        prediction = type(answered.predictions[0])("id", nasty, scores, 10, 1, truncated=False)
+        prediction = type(answered.predictions[0])(nasty, scores, 10, 1, truncated=False)
         metrics.observe(type(answered)(ONE, (prediction,), 0.01, 0.0))
     body, _ = metrics.render()
     assert len(body) < 200_000

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -83,6 +82,6 @@ def test_an_answer_from_the_cache_has_no_run_of_the_model() -> None:
     traces = Traces("", kept)
     traces.observe(BatchRun(ONE, rows=3, tokens=250, padded_tokens=300, seconds=0.01))
     time.sleep(0.03)
-    traces.observe(replace(predicted(), cached=1))
+    traces.observe(predicted()._replace(cached=1))
     traces.close()
     assert "model" not in {span.name for span in kept.spans}

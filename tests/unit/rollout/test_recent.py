@@ -1,7 +1,5 @@
 """What a version's last requests are remembered for, and when its first minutes end it."""
 
-from dataclasses import replace
-
 import pytest
 
 from matinee.core.errors import ClassifierFailed, DeadlineExceeded, Overloaded, TextTooLong
@@ -13,7 +11,7 @@ from matinee.rollout.recent import MAX_CHARACTERS, Probation, Recent
 from matinee.rollout.watcher import pause
 
 MODEL = ModelIdentity("films", "v1", "sha256:1", "./models")
-PREDICTION = Prediction("id", "positive", {"negative": 0.1, "positive": 0.9}, 3, 1, truncated=False)
+PREDICTION = Prediction("positive", {"negative": 0.1, "positive": 0.9}, 3, 1, truncated=False)
 
 
 def answered(text: str = "a good film", seconds: float = 0.01) -> Predicted:
@@ -26,8 +24,8 @@ def test_remembers_the_last_texts_and_only_what_tells_something() -> None:
     recent = Recent(3)
     for number in range(5):
         recent.observe(answered(f"film {number}"))
-    recent.observe(replace(answered("cached"), cached=1))
-    recent.observe(replace(answered(), predictions=(PREDICTION,) * 2, texts=("one", "two")))
+    recent.observe(answered("cached")._replace(cached=1))
+    recent.observe(answered()._replace(predictions=(PREDICTION,) * 2, texts=("one", "two")))
     recent.observe(answered("x" * (MAX_CHARACTERS + 1)))
     assert [item.text for item in recent.seen] == ["film 2", "film 3", "film 4"]
     assert recent.seen[0].label == "positive"
@@ -76,7 +74,7 @@ def test_requests_that_come_to_nothing_while_the_model_ends_nothing_end_a_versio
     assert trial.reasons == []
     for _ in range(19):
         trial.probation.failed(late)
-        trial.probation.observe(replace(answered(), cached=1))
+        trial.probation.observe(answered()._replace(cached=1))
     trial.probation.failed(late)
     assert trial.reasons == ["20 requests in a row got no answer in time, and the model ended nothing"]
 

@@ -18,7 +18,7 @@ class Yes:
 
     async def predict(self, texts: Sequence[str], *, overflow: Overflow | None = None) -> list[Prediction]:
         await asyncio.sleep(0)
-        return [Prediction("id", "yes", {"no": 0.0, "yes": 1.0}, 1, 1, False) for _ in texts]
+        return [Prediction("yes", {"no": 0.0, "yes": 1.0}, 1, 1, False) for _ in texts]
 
 
 def csv_of(content: bytes, column: str | None = None) -> CsvReader:
