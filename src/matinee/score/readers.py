@@ -113,8 +113,8 @@ def check_columns(columns: list[str]) -> list[str]:
 class CsvReader:
     """Values with a header line, as RFC 4180 and Python's csv module read them.
 
-    Commas separate them; where the header line has none, semicolons or tabs do: spreadsheets write those in many
-    countries.
+    Commas separate them; where the header line has none, semicolons, tabs or bars do: spreadsheets write the first in
+    many countries, databases the last.
     """
 
     schema = None
@@ -169,9 +169,9 @@ class CsvReader:
 
 
 def _delimiter(header: str) -> str:
-    """What separates the names: the first of comma, semicolon and tab that is there outside of quotation marks."""
+    """What separates the names: the first of comma, semicolon, tab and bar that is there outside of quotation marks."""
     outside = "".join(header.split('"')[::2])
-    return next((mark for mark in ",;\t" if mark in outside), ",")
+    return next((mark for mark in ",;\t|" if mark in outside), ",")
 
 
 class JsonlReader:

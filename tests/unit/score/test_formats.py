@@ -12,8 +12,8 @@ from matinee.score import InvalidInput
 from matinee.score.job import OutputFailed
 
 
-@pytest.mark.parametrize("mark", [";", "\t"])
-def test_semicolons_or_tabs_separate_where_the_header_has_no_comma(mark: str) -> None:
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_semicolons_tabs_or_bars_separate_where_the_header_has_no_comma(mark: str) -> None:
     """Read as one column, such a file would be answered with numbers and labels as parts of the texts."""
     reader = csv_of(f"id{mark}text\n7{mark}bad, awful\n".encode())
     assert reader.columns == ["id", "text"]
