@@ -85,7 +85,7 @@ class LinearText:
             dict(zip(terms, columns, strict=True))
             for terms, columns in zip(document["terms"], document["columns"], strict=True)
         ]
-        with np.load(folder / ARRAYS, allow_pickle=False) as stored:
+        with (folder / ARRAYS).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         return cls(words, vocabularies, Outputs(**document["outputs"]), arrays)
 
