@@ -35,7 +35,7 @@ def main() -> None:
     texts = reviews(options.data, options.reviews)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        model = prepare(options.model, work / "model", texts[:16])
+        model = prepare(options.model, work / "model", texts[:16], same=options.same_file)
         result: dict[str, Any] = {
             "machine": machine(),
             "model": options.model,
@@ -164,6 +164,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=6, help="of each load")
     parser.add_argument("--scout-seconds", type=float, default=4)
     parser.add_argument("--only", nargs="*", help="these peers alone")
+    parser.add_argument("--same-file", action="store_true", help="peers serve the bundle's file, not a quicker form")
     parser.add_argument("--lock", help="a file that all who measure on this machine lock")
     return parser.parse_args()
 

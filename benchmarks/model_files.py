@@ -3,7 +3,7 @@
 The bundle's `model.onnx` holds int8 weights that ONNX Runtime expands again. Quantizing the activations as they come
 ("dynamic quantization", what its documentation recommends for transformers on a CPU) is quicker there: the weights are
 expanded to float32, from which ONNX Runtime's own tool quantizes. Both files are tried, in turns, and the peers get the
-quicker one.
+quicker one, unless they are to serve the bundle's own.
 """
 
 import json
@@ -50,18 +50,23 @@ print(time.perf_counter() - started)
 """
 
 
-def prepare(reference: str, folder: Path, texts: list[str]) -> dict[str, str]:
-    """Lay out the files; returns the environment that names them to the servers."""
+def prepare(reference: str, folder: Path, texts: list[str], *, same: bool = False) -> dict[str, str]:
+    """Lay out the files; returns the environment that names them to the servers. `same`: everybody reads one file."""
     bundled = Path(matinee.__file__).parent / "bundled"
     source = bundled / reference.removeprefix("bundled:") if reference.startswith("bundled:") else Path(reference)
+    manifest = json.loads((source / "matinee.json").read_text())
+    tokens = str(manifest["text"]["max_tokens"])
+    best = source if same else _quicker(source, folder / "dynamic", tokens, texts)
+    calibration = {key.upper(): str(manifest["calibration"].get(key, 1.0)) for key in ("exponent", "temperature")}
+    return {"MODEL_DIR": str(best), "MAX_TOKENS": tokens, "BUNDLE": reference, **calibration}
+
+
+def _quicker(source: Path, dynamic: Path, tokens: str, texts: list[str]) -> Path:
     python = environment(PEERS[0])
-    dynamic = folder / "dynamic"
     dynamic.mkdir(parents=True)
     shutil.copy(source / "tokenizer.json", dynamic)
     subprocess.run([python, "-m", "pip", "install", "--quiet", "onnx"], check=True)
     subprocess.run([python, "-c", QUANTIZE, source / "model.onnx", dynamic / "model.onnx"], check=True)
-    manifest = json.loads((source / "matinee.json").read_text())
-    tokens = str(manifest["text"]["max_tokens"])
     seconds: dict[Path, float] = {}
     for candidate in (source, dynamic) * 3:
         env = {"MODEL_DIR": str(candidate), "MAX_TOKENS": tokens, "PYTHONPATH": str(HERE / "peers")}
@@ -70,5 +75,4 @@ def prepare(reference: str, folder: Path, texts: list[str]) -> dict[str, str]:
         seconds[candidate] = min(seconds.get(candidate, inf), float(output.stdout))
     best = min(seconds, key=lambda candidate: seconds[candidate])
     print(f"peers serve {'the bundle' if best == source else 'the dynamically quantized file'}: {seconds}", flush=True)
-    calibration = {key.upper(): str(manifest["calibration"].get(key, 1.0)) for key in ("exponent", "temperature")}
-    return {"MODEL_DIR": str(best), "MAX_TOKENS": tokens, "BUNDLE": reference, **calibration}
+    return best
