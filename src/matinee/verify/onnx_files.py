@@ -2,10 +2,12 @@
 
 Field numbers are those of onnx.proto (ONNX IR). Advisories this answers to: CVE-2022-25882, CVE-2024-27318,
 CVE-2025-51480 (external data out of the folder), GHSA-538c-55jv-c5g9 (unknown keys, negative offsets),
-GHSA-7w46-vvrh-m8q5 (functions that call themselves).
+GHSA-7w46-vvrh-m8q5 (functions that call themselves). Functions that call each other
+twice, eighteen deep, kept ONNX Runtime busy until its memory was full.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import PurePosixPath
 
@@ -28,6 +30,8 @@ _BITS = {
 _EXTERNAL_KEYS = {"location", "offset", "length", "checksum"}
 _MAX_REASONS = 20
 _MAX_DIMS_BYTES = 256
+_MAX_FUNCTIONS = 2_000
+_MAX_UNFOLDED = 20_000  # operations, which take ONNX Runtime some seconds; a large encoder has 5,000
 
 
 def check_onnx(listing: Listing, name: str, _: Policy) -> Findings:
@@ -37,8 +41,8 @@ def check_onnx(listing: Listing, name: str, _: Policy) -> Findings:
         with mapped(listing.path(name)) as view:
             if not any(True for _ in messages(view, _MODEL_GRAPH)):
                 reasons.append("holds no graph")
-            if _calls_itself(view):
-                reasons.append("has a function that calls itself")
+            if problem := _function_problem(view):
+                reasons.append(problem)
             folder = str(PurePosixPath(name).parent)
             for tensor in _tensors(view):
                 reasons += _tensor_problems(tensor, listing, folder)
@@ -128,13 +132,37 @@ def _dims(value: int | memoryview) -> list[int]:
     return [signed(number) for number in varints(value)]
 
 
-def _calls_itself(model: memoryview) -> bool:
-    """Whether the functions that come with the model form a circle."""
-    calls = {
-        text(function, _FUNCTION_NAME): {text(node, _NODE_OP) for node in messages(function, _FUNCTION_NODE)}
-        for function in messages(model, _MODEL_FUNCTIONS)
-    }
-    while leaves := [name for name, called in calls.items() if not called & calls.keys()]:
-        for name in leaves:
-            del calls[name]
-    return bool(calls)
+def _function_problem(model: memoryview) -> str:
+    """What is wrong with the functions that come with the model, which a runtime puts in place of their calls."""
+    calls: dict[str, Counter[str]] = {}
+    for function in messages(model, _MODEL_FUNCTIONS):
+        calls.setdefault(text(function, _FUNCTION_NAME), Counter()).update(_operations(function, _FUNCTION_NODE, 0))
+    if not calls:
+        return ""
+    if len(calls) > _MAX_FUNCTIONS:
+        return "has more functions than any model"
+    unfolded: dict[str, int] = {}  # operations of each function without calls
+    while waiting := calls.keys() - unfolded.keys():
+        ready = [name for name in waiting if not calls[name].keys() & waiting]
+        if not ready:
+            return "has a function that calls itself"
+        unfolded |= {name: _unfolded(calls[name], unfolded) for name in ready}
+    whole = Counter(
+        operation for graph in messages(model, _MODEL_GRAPH) for operation in _operations(graph, _GRAPH_NODE, 0)
+    )
+    return "has functions that unfold without end" if _unfolded(whole, unfolded) > _MAX_UNFOLDED else ""
+
+
+def _unfolded(operations: Counter[str], functions: Mapping[str, int]) -> int:
+    return sum(count * functions.get(operation, 1) for operation, count in operations.items())
+
+
+def _operations(owner: memoryview, field: int, depth: int) -> Iterator[str]:
+    """The operations of a graph or function, also of the graphs in its nodes, such as the branches of an `If`."""
+    if depth > MAX_DEPTH:
+        raise Broken(f"nests graphs deeper than {MAX_DEPTH}")
+    for node in messages(owner, field):
+        yield text(node, _NODE_OP)
+        for attribute in messages(node, _NODE_ATTRIBUTE):
+            for graph in messages(attribute, *_ATTRIBUTE_GRAPHS):
+                yield from _operations(graph, _GRAPH_NODE, depth + 1)
