@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,8 @@ def _copy(folder: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".matinee-", dir=target.parent) as made:
         beside = Path(made) / "files"
         shutil.copytree(folder, beside, copy_function=shutil.copyfile)
+        for path in (beside, *beside.rglob("*")):
+            path.chmod(path.stat().st_mode | stat.S_IWUSR)  # the cache's are not to be written to, and not to be moved
         beside.replace(target)
 
 

@@ -1,6 +1,7 @@
 """`matinee pull`, `push` and `models`: what they print, for people and for programs."""
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ def test_pull_copies_into_a_new_folder_only(model: Path, tmp_path: Path) -> None
     """A folder with something in it is not written to."""
     assert _run("pull", str(model), "--to", str(tmp_path / "copy")).exit_code == 0
     assert (tmp_path / "copy" / "model.npz").read_bytes() == (model / "model.npz").read_bytes()
+    # The cache is read-only, and nobody but root can move a folder that is: the command failed for everybody else.
+    assert all(path.stat().st_mode & stat.S_IWUSR for path in (tmp_path / "copy", *(tmp_path / "copy").iterdir()))
     again = _run("pull", str(model), "--to", str(tmp_path / "copy"))
     assert isinstance(again.exception, InvalidSettings)
 
