@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,9 +132,10 @@ def test_what_is_pushed_can_be_pulled(kind: str, place: Stand, kept: Sources, tm
     """A published folder comes back with the same bytes, and publishing something else is a difference."""
     if kind not in PUBLISHING:
         return
-    reference = ModelRef.parse(place.publish("target", _files(kind)))
-    before = kept.resolve(reference)
     manifest = Manifest(name="films", flavor="linear", labels=("bad", "good"), metrics={"accuracy": 0.9})
+    former = {"matinee.json": replace(manifest, metrics={}).to_json().encode()}
+    reference = ModelRef.parse(place.publish("target", _files(kind) | former))
+    before = kept.resolve(reference)
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "weights.npz").write_bytes(b"published")
     (tmp_path / "matinee.json").write_text(manifest.to_json(), encoding="utf-8")

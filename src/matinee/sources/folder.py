@@ -54,10 +54,15 @@ class FolderSource:
             raise CorruptBundle(f"{path} was changed while it was read; try again when it is complete")
 
     def push(self, folder: Path, ref: ModelRef) -> Revision:
-        """Write the files beside the target and put them in its place, the old folder last seen whole."""
+        """Write the files beside the target and put them in its place, the old folder last seen whole.
+
+        Raises `InvalidReference` where something else than a model would be lost.
+        """
         target = _path(ref)
         if target.is_file():
             raise InvalidReference(f"{ref}: is a file; push to the name of a folder")
+        if target.is_dir():
+            _check_replaceable(target, ref)
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh, old = (target.with_name(f".{target.name}.{kind}.{os.getpid()}") for kind in ("new", "old"))
         shutil.copytree(folder, fresh)
@@ -93,6 +98,14 @@ class FolderSource:
             raise CorruptBundle(f"{ref}: the folder has more than {self._options.max_files:,} files")
         safe_names(files)
         return files
+
+
+def _check_replaceable(target: Path, ref: ModelRef) -> None:
+    names = sorted(path.name for path in target.iterdir())
+    if names and MANIFEST_NAME not in names:
+        raise InvalidReference(f"{ref}: holds {names[0]} and no {MANIFEST_NAME}; push to a new folder, or over a model")
+    if hidden := [name for name in names if name.startswith(".")]:
+        raise InvalidReference(f"{ref}: holds {hidden[0]}, which would be lost; push to another folder")
 
 
 def _path(ref: ModelRef) -> Path:

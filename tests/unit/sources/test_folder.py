@@ -118,10 +118,24 @@ def test_a_pushed_folder_replaces_the_old_one_as_a_whole(tmp_path: Path, sources
     (tmp_path / "new" / "matinee.json").write_text(LINEAR.to_json(), encoding="utf-8")
     (tmp_path / "place").mkdir()
     (tmp_path / "place" / "old.bin").write_bytes(b"old")
+    (tmp_path / "place" / "matinee.json").write_text("{}")
     revision = sources.push(tmp_path / "new", ModelRef.parse(str(tmp_path / "place")))
     assert [path.name for path in (tmp_path / "place").iterdir()] == ["matinee.json"]
     assert sources.resolve(revision.reference).key == revision.key
     assert {path.name for path in tmp_path.iterdir()} <= {"new", "place", "cache"}
+
+
+@pytest.mark.parametrize("names", [["thesis.tex"], [".git", "matinee.json"]])
+def test_a_folder_that_is_no_model_is_not_replaced(tmp_path: Path, sources: Sources, names: list[str]) -> None:
+    """Whatever was in it was removed, with its history if it was a repository."""
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "matinee.json").write_text(LINEAR.to_json(), encoding="utf-8")
+    (tmp_path / "place").mkdir()
+    for name in names:
+        (tmp_path / "place" / name).write_text("years of work")
+    with pytest.raises(InvalidReference, match="push to"):
+        sources.push(tmp_path / "new", ModelRef.parse(str(tmp_path / "place")))
+    assert sorted(path.name for path in (tmp_path / "place").iterdir()) == names
 
 
 def test_a_folder_without_a_manifest_is_not_published(tmp_path: Path, sources: Sources) -> None:
