@@ -11,6 +11,8 @@ from matinee.verify.report import Broken
 _MAX_OBJECTS = 100_000
 _MAX_DEPTH = 32
 _MAX_ATTRIBUTE = 16 * 1024 * 1024
+_MAX_NAMES = 10_000  # of layers or weights, in one attribute
+_CONFIG = "model_config"
 _MAX_RATIO = 1000  # weights that are mostly zeros pack well; what is declared and absent packs without limit
 
 
@@ -31,7 +33,7 @@ def read_model_config(path: Path, limit: int) -> bytes:
     """Keras' description of the model, or nothing where the file holds weights alone; raises `Broken`."""
     try:
         with _open(path) as file:
-            config = file.attrs.get("model_config", b"")
+            config = file.attrs.get(_CONFIG, b"")
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         raise Broken("has attributes that cannot be read") from None
     content = config.encode() if isinstance(config, str) else bytes(config)
@@ -92,19 +94,21 @@ class _Walk:
         if dataset.external or dataset.is_virtual:
             self.reasons.append("has data that lies in another file")
             return
-        if dataset.dtype.hasobject and dataset.dtype.metadata is None:
-            self.reasons.append("has data of an unknown type")
+        if dataset.dtype.hasobject:  # each item a reference, and all of them may be to one large piece
+            self.reasons.append("has data that is no numbers, or whose items differ in size")
         size = int(dataset.size or 0) * int(dataset.dtype.itemsize)
         self._declared += size
         if size > 4096 and size > _MAX_RATIO * max(1, dataset.id.get_storage_size()):
             self.reasons.append("has data that is declared and not there, or packed beyond reason")
-        elif self._declared > self._policy.max_bundle_bytes:
+        elif self._declared > max(self._size, self._policy.max_unpacked_bytes):
             self.reasons.append("declares more data than the limit")
 
     def _attributes(self, owner: Any) -> None:
         for name in owner.attrs:
             attribute = owner.attrs.get_id(name)
             # An empty attribute, such as the weight names of a dropout layer, has no storage to ask for.
-            empty = not attribute.get_space().get_simple_extent_npoints()
-            if not empty and int(attribute.get_storage_size()) > min(_MAX_ATTRIBUTE, self._size):
+            points = attribute.get_space().get_simple_extent_npoints()
+            if points > (1 if name == _CONFIG else _MAX_NAMES) and attribute.dtype.hasobject:
+                raise Broken("has an attribute with more texts than any model needs")
+            if points and int(attribute.get_storage_size()) > min(_MAX_ATTRIBUTE, self._size):
                 raise Broken("has an attribute larger than any model needs")
