@@ -7,6 +7,7 @@ nothing is imported and nothing is called. It also passes over the raw arrays th
 
 from collections.abc import Callable
 from math import prod
+from sys import getsizeof
 from typing import Any, Protocol
 
 from matinee.verify.pickle_opcodes import OPAQUE, Opaque, opcodes, read
@@ -18,6 +19,10 @@ _REVIVE = "copyreg._reconstructor"  # how protocols 0 and 1 make an empty object
 WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 _WRAPPER_KEYS = {"subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes"}
 _MAX_STACK = 2_000_000
+# The words of a vocabulary of two million take 150 MB, a thousand trees some 20,000 objects.
+_MAX_REMEMBERED_BYTES = 512 * 1024 * 1024
+_MAX_OBJECTS = 500_000
+_MAX_GAP = 1024  # numbers of remembered things follow each other; Python 2 began at 1
 _MARK = object()
 
 
@@ -47,7 +52,9 @@ class _Run:
         self.judge = judge
         self.nested = nested
         self.stack: list[Any] = []
-        self.memory: dict[int, Any] = {}
+        self.memory: list[Any] = []
+        self.remembered = 0  # bytes
+        self.objects = 0
         self.frame_end = 0
 
     def run(self) -> None:
@@ -93,12 +100,27 @@ class _Run:
         self.frame_end = self.stream.position + size
 
     def remember(self, key: int | None) -> None:
-        self.memory[len(self.memory) if key is None else key] = self.top()
+        value, place = self.top(), len(self.memory) if key is None else key
+        if place > len(self.memory) + _MAX_GAP:
+            raise Broken("remembers something under a number that no pickle has")
+        self.memory += [_MARK] * (place + 1 - len(self.memory))
+        self.memory[place] = value
+        if isinstance(value, str | bytes | tuple):
+            self.remembered += getsizeof(value)
+            if self.remembered > _MAX_REMEMBERED_BYTES:
+                raise Broken("holds more words than any model")
 
     def recall(self, key: int) -> None:
-        if key not in self.memory:
+        if not 0 <= key < len(self.memory) or self.memory[key] is _MARK:
             raise Broken("refers to something it did not remember")
         self.push(self.memory[key])
+
+    def make(self, value: Made | Items) -> None:
+        """Push something of which more is known than that it is there."""
+        self.objects += 1
+        if self.objects > _MAX_OBJECTS:
+            raise Broken("is made of more objects than any model")
+        self.push(value)
 
     def refer(self, pair: tuple[str, str]) -> None:
         name = canonical(*pair)
@@ -120,7 +142,10 @@ class _Run:
             made = Made(
                 arguments[0], () if arguments[1:] == (Name("builtins", "object"), None) else arguments, "NEWOBJ"
             )
-        self.push(OPAQUE if self.judge.call(made) else made)
+        if self.judge.call(made):
+            self.push(OPAQUE)
+        else:
+            self.make(made)
 
     def build(self) -> None:
         state, made = self.pop(), self.top()
@@ -147,7 +172,7 @@ class _Run:
                 target.add(key, value)
 
     def make_dict(self, pairs: list[Any]) -> None:
-        self.push(Items())
+        self.make(Items())
         self.set_pairs(pairs)
 
     def make_tuple(self, size: int) -> None:
@@ -215,7 +240,7 @@ _ACTIONS: dict[str, _Action] = {
     "NEWTRUE": _constant(lambda: True),
     "NEWFALSE": _constant(lambda: False),
     "EMPTY_TUPLE": _constant(tuple),
-    "EMPTY_DICT": _constant(Items),
+    "EMPTY_DICT": lambda run, _: run.make(Items()),
     "MARK": _constant(lambda: _MARK),
     "PROTO": lambda _run, _: None,
     "FRAME": _Run.start_frame,

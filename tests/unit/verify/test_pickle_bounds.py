@@ -52,3 +52,25 @@ def test_a_name_that_people_meet_comes_with_advice(tmp_path: Path, name: bytes, 
     """A search over distributions cannot be read safely; what it found can."""
     (reason,) = reasons(tmp_path, b"\x80\x04c" + name + b"\n.")
     assert advice in reason
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"}\x940" * 500_001, "is made of more objects than any model"),
+        (b"\x8c\xf0" + b"a" * 240 + b"\x94", "holds more words than any model"),
+        (b"Nr\xff\xff\xff\x7f", "remembers something under a number that no pickle has"),
+    ],
+    ids=["objects", "words", "number"],
+)
+def test_what_is_remembered_is_bounded(
+    content: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packed, 600 bytes of empty dictionaries took two gigabytes of the process that serves."""
+    monkeypatch.setattr("matinee.verify.pickle_machine._MAX_REMEMBERED_BYTES", 200)
+    assert reasons(tmp_path, b"\x80\x04" + content + b"N.") == (reason,)
+
+
+def test_numbers_as_python_2_gave_them_are_read(tmp_path: Path) -> None:
+    """It began at 1."""
+    assert reasons(tmp_path, b"\x80\x02X\x01\x00\x00\x00aq\x010h\x01.") == ()
