@@ -10,6 +10,7 @@ from matinee.verify.policy import Policy
 from matinee.verify.report import Broken, Findings
 from matinee.verify.unpacking import Unpacked
 
+_KNOWN = CLASSES | CALLS.keys() | REFERENCES
 _MAX_REASONS = 20
 _ENOUGH_REASONS = 1_000  # then the rest of the file is not read: a hostile one could give millions
 _ADVICE = {
@@ -54,12 +55,12 @@ class _Judge:
     def refer(self, name: Name) -> None:
         dotted = name.dotted
         self.names.add(dotted)
-        if not (dotted in CLASSES or dotted in CALLS or dotted in REFERENCES or dotted in self._extra):
+        if dotted not in _KNOWN and dotted not in self._extra:
             self._refuse(f"refers to {printable(dotted)}, which is not on the list of allowed names{advice(dotted)}")
 
     def call(self, made: Made) -> bool:
         dotted = made.name.dotted
-        if dotted in self._extra or dotted not in CLASSES | CALLS.keys() | REFERENCES:
+        if dotted in self._extra or dotted not in _KNOWN:
             return False  # allowed by the operator, or refused already
         fits = CALLS[dotted](made) if dotted in CALLS else _is_new(made)
         if not fits:
