@@ -62,7 +62,7 @@ def prune(root: Path, most: int = KEPT) -> None:
 
     What a start reads or makes right now stays: several deployments may begin at once.
     """
-    for folder in sorted(root.iterdir(), key=_last_used, reverse=True)[most:]:
+    for folder in sorted(root.iterdir(), key=last_used, reverse=True)[most:]:
         if (held := _hold(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(held)
@@ -98,8 +98,9 @@ def _is(folder: Path, held: int) -> bool:
         return False
 
 
-def _last_used(folder: Path) -> float:
+def last_used(path: Path) -> float:
+    """Seconds since the epoch; 0 for what another process has removed or renamed in the meantime."""
     try:
-        return folder.stat().st_mtime
+        return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0

@@ -5,6 +5,8 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from matinee.flavors.exported import last_used
+
 _KEPT = 16  # files in a folder; one of a transformer weighs some 25 MB
 
 
@@ -18,6 +20,5 @@ def keep(path: Path, content: bytes | memoryview) -> None:
         os.fsync(partial.fileno())
         Path(partial.name).replace(path)
         undo.pop_all()
-    newest = sorted(path.parent.iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)
-    for old in newest[_KEPT:]:
+    for old in sorted(path.parent.iterdir(), key=last_used, reverse=True)[_KEPT:]:
         old.unlink(missing_ok=True)

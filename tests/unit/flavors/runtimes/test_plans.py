@@ -1,5 +1,6 @@
 """Which plan is used, and where what was found out is kept."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,3 +89,15 @@ def test_what_cannot_be_kept_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="taken"):
         keep(tmp_path / "taken", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_several_processes_keep_files_in_one_folder(tmp_path: Path) -> None:
+    """What one sees half written is in place, or gone, when it asks how old it is: no reason to fail."""
+
+    def write(number: int) -> None:
+        for turn in range(100):
+            keep(tmp_path / f"{number}-{turn % 3}.bin", b"content")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"content"}
