@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,9 +56,11 @@ def _copy(folder: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".matinee-", dir=target.parent) as made:
         beside = Path(made) / "files"
-        shutil.copytree(folder, beside, copy_function=shutil.copyfile)
-        for path in (beside, *beside.rglob("*")):
-            path.chmod(path.stat().st_mode | stat.S_IWUSR)  # the cache's are not to be written to, and not to be moved
+        # Folders anew, without the modes of the cache's: those may not be written to or moved, nor read by others.
+        for path in (path for path in folder.rglob("*") if path.is_file()):
+            copy = beside / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
         beside.replace(target)
 
 

@@ -46,6 +46,8 @@ def test_pull_copies_into_a_new_folder_only(model: Path, tmp_path: Path) -> None
     assert (tmp_path / "copy" / "model.npz").read_bytes() == (model / "model.npz").read_bytes()
     # The cache is read-only, and nobody but root can move a folder that is: the command failed for everybody else.
     assert all(path.stat().st_mode & stat.S_IWUSR for path in (tmp_path / "copy", *(tmp_path / "copy").iterdir()))
+    (tmp_path / "usual").mkdir()
+    assert (tmp_path / "copy").stat().st_mode == (tmp_path / "usual").stat().st_mode
     again = _run("pull", str(model), "--to", str(tmp_path / "copy"))
     assert isinstance(again.exception, InvalidSettings)
 
