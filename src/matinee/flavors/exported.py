@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 # The most recently used stay; one weighs as much as its checkpoint.
@@ -26,8 +26,9 @@ def exported(key: str, cache_dir: Path | None, make: Callable[[Path], None]) -> 
         return
     root = cache_dir / "graphs"
     folder = root / hashlib.sha256(key.encode()).hexdigest()[:32]
-    while (held := _hold(folder)) is None:
-        make_whole(folder, make)
+    held = _hold(folder)
+    while held is None:
+        held = _made(folder, make) or _hold(folder)
     try:
         os.utime(folder)
         yield folder
@@ -38,10 +39,19 @@ def exported(key: str, cache_dir: Path | None, make: Callable[[Path], None]) -> 
 
 def make_whole(folder: Path, make: Callable[[Path], None]) -> None:
     """Fill a folder beside and move it into place whole; another process may have been quicker."""
+    if (held := _made(folder, make)) is not None:
+        os.close(held)
+
+
+def _made(folder: Path, make: Callable[[Path], None]) -> int | None:
+    """The same, with the lock that the folder has had from its beginning; None where another was quicker."""
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     staging = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
-    held = _hold(staging)
-    try:
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, staging, ignore_errors=True)
+        held = _hold(staging)
+        if held is not None:
+            undo.callback(os.close, held)
         make(staging)
         for path in staging.iterdir():
             with path.open("rb") as file:
@@ -51,10 +61,9 @@ def make_whole(folder: Path, make: Callable[[Path], None]) -> None:
         except OSError:
             if not folder.is_dir():
                 raise
-    finally:
-        if held is not None:
-            os.close(held)
-        shutil.rmtree(staging, ignore_errors=True)
+            return None
+        undo.pop_all()
+        return held
 
 
 def prune(root: Path, most: int = KEPT) -> None:
