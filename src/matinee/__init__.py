@@ -18,4 +18,10 @@ A model travels **sources → verify → flavors → rollout**; a request travel
 * `app`      the one place where concrete things are wired together
 """
 
+import sys
+
 __version__ = "0.1.0"
+
+# OpenVINO tells Google Analytics of each graph, from a fork of the process, and leaves files in the home folder. Where
+# the package for that is absent it does without: here, since each process of ours imports this before OpenVINO.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # none means: cannot be imported
