@@ -84,7 +84,8 @@ def _choose(found: list[Candidate], policy: Policy, kinds: Mapping[str, Kind]) -
         raise ModelRejected([f"no model was recognized among the files: {_missing(kinds)}"])
     if len(found) > 1:
         held = " and ".join(candidate.what for candidate in found[:4]) + (" and others" if len(found) > 4 else "")
-        advice = "set MODEL_LOADER, or point MODEL at the one file"
+        graphs = {candidate.flavor for candidate in found} == {"onnx"}  # alone, one would lack its tokenizer
+        advice = "leave one of them there" if graphs else "set MODEL_LOADER, or point MODEL at the one file"
         raise ModelRejected([f"the files are ambiguous, there is {held}: {advice}"])
     return found[0]
 
@@ -127,7 +128,15 @@ def _onnx(listing: Listing, kinds: Mapping[str, Kind]) -> list[Candidate]:
     if "tokenizer.json" not in kinds:
         return []
     encoder = read_encoder(listing) if "config.json" in kinds else Encoder((), TextSettings(max_tokens=512, overlap=64))
-    return [_graph(listing, name, f"{name} with tokenizer.json", encoder) for name in _of_kind(kinds, "onnx")]
+    names = _without_variants(_of_kind(kinds, "onnx"))
+    return [_graph(listing, name, f"{name} with tokenizer.json", encoder) for name in names]
+
+
+def _without_variants(names: list[str]) -> list[str]:
+    """`model.onnx` alone where the others are its variants, such as `model_quantized.onnx`, as Optimum calls them."""
+    variants = [name for name in names if PurePosixPath(name).name.startswith("model_")]
+    models = [name for name in names if PurePosixPath(name).name == "model.onnx"]
+    return models if len(models) == 1 and len(variants) == len(names) - 1 else names
 
 
 def _graph(listing: Listing, name: str, what: str, encoder: Encoder) -> Candidate:

@@ -97,6 +97,19 @@ def test_two_models_are_ambiguous(tmp_path: Path) -> None:
     assert "point MODEL at the one file" in refusal(folder, Policy(loader="joblib"))
 
 
+@pytest.mark.parametrize("place", [".", "onnx"])
+def test_of_a_graph_and_its_variants_the_graph_is_taken(place: str, tmp_path: Path) -> None:
+    """As Optimum writes and reads them; a variant alone in a reference would have no tokenizer beside it."""
+    folder = _onnx(tmp_path / "m", config={"id2label": {"0": "down", "1": "up"}})
+    (folder / place).mkdir(exist_ok=True)
+    shutil.move(folder / "model.onnx", folder / place / "model.onnx")
+    for name in ("model_quantized.onnx", "model_fp16.onnx"):
+        shutil.copy(folder / place / "model.onnx", folder / place / name)
+    assert Path(recognized(folder).options["file"]) == Path(place, "model.onnx")
+    shutil.copy(folder / place / "model.onnx", folder / place / "other.onnx")
+    assert "leave one of them there" in refusal(folder)
+
+
 def test_a_loader_that_does_not_fit_is_an_error() -> None:
     """It says what is set and what is there."""
     assert "MODEL_LOADER is keras" in refusal(CORPUS / "benign" / "logistic", Policy(loader="keras"))
