@@ -43,11 +43,13 @@ def golden_examples(limits: GateLimits, parcel: Parcel) -> list[Example]:
         return [replace(example, label=names.get(example.label, example.label)) for example in parcel.examples]
     examples: list[Example] = []
     try:
-        for line in limits.golden.read_text(encoding="utf-8").splitlines():
+        for line in limits.golden.read_text(encoding="utf-8-sig").split("\n"):  # not `splitlines`: a text has lines too
             if line.strip():
                 document = json.loads(line)
                 examples.append(Example(str(document["text"]), str(document["label"])))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise InvalidSettings([f"GATE_GOLDEN: {limits.golden} cannot be read: {error.strerror}"]) from error
+    except (ValueError, KeyError, TypeError) as error:
         problem = f'GATE_GOLDEN: {limits.golden} must hold lines like {{"text": …, "label": …}}'
         raise InvalidSettings([problem]) from error
     return examples

@@ -120,6 +120,11 @@ def test_the_operators_golden_file_replaces_the_manifests_examples(tmp_path: Pat
     file.write_text('{"text": "fine"}\n')
     with pytest.raises(InvalidSettings, match="GATE_GOLDEN"):
         golden_examples(GateLimits(golden=file), parcel)
+    file.write_text('\ufeff{"text": "one\u2028two", "label": "positive"}\r\n', encoding="utf-8")
+    assert golden_examples(GateLimits(golden=file), parcel) == [Example("one\u2028two", "positive")]
+    file.unlink()
+    with pytest.raises(InvalidSettings, match=r"GATE_GOLDEN: .* cannot be read: No such file"):
+        golden_examples(GateLimits(golden=file), parcel)
 
 
 def test_a_text_that_was_asked_often_is_tried_once_and_counts_often() -> None:
