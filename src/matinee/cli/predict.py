@@ -1,6 +1,7 @@
 """`matinee predict "text"`: the sentiment of a text, here and now."""
 
 import sys
+from io import StringIO
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,10 +57,12 @@ def read_texts(texts: list[str] | None, *, lines: bool) -> list[str]:
         raise InvalidRequest("text", 'give a text, as in: matinee predict "A film to fall in love with."')
     content = sys.stdin.buffer.read()
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidRequest("standard input", "is not UTF-8") from None
-    found = [line for line in text.splitlines() if line.strip()] if lines else [text.strip()]
+    # As a file has lines: `splitlines` would cut a text at each of Unicode's separators as well.
+    each = (line.rstrip("\n") for line in StringIO(text, newline=None))
+    found = [line for line in each if line.strip()] if lines else [text.strip()]
     if not found or not found[0]:
         raise InvalidRequest("standard input", "holds no text")
     return found

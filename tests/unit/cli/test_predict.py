@@ -47,6 +47,13 @@ def test_standard_input_is_one_text_or_many() -> None:
     assert lines["model"]["source"] == MODEL
 
 
+def test_a_line_ends_where_a_file_says_so() -> None:
+    """Not at each of Unicode's separators, with which one text became two; a mark of byte order is none of it."""
+    stdin = "\ufeffA wonderful\u2028film.\r\nAwful.\n".encode()
+    lines = json.loads(run("predict", "--lines", "--json", stdin=stdin).stdout)
+    assert [prediction["label"] for prediction in lines["predictions"]] == ["positive", "negative"]
+
+
 def test_top_k_of_a_program() -> None:
     """The likeliest only."""
     answer = json.loads(run("predict", "A wonderful film.", "--top-k", "1", "--json").stdout)
