@@ -45,7 +45,7 @@ class KerasClassifier:
         self.capacity = capacity
         self._reader = reader
         self._session = session
-        self._gives_probabilities = session.ending in {"Sigmoid", "Softmax", "SoftMax"}
+        self._gives_probabilities = session.ending in {"Sigmoid", "HardSigmoid", "Softmax", "SoftMax"}
         self._text = manifest.text
 
     def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:

@@ -89,7 +89,7 @@ class KerasSession:
     """The compiled graph with one input, and a request for each stream.
 
     `length` is the input's second dimension (0: any), `outputs` the number of outputs, `ending` the operation that
-    the graph ends in: `Sigmoid`, `Softmax`, or another one for logits.
+    the graph ends in: `Sigmoid`, `HardSigmoid`, `Softmax`, or another one for logits.
     """
 
     def __init__(self, graph: Path, plan: Plan) -> None:

@@ -144,6 +144,21 @@ def test_flattened_words_are_answered_in_batches(tmp_path: Path) -> None:
     classifier.close()
 
 
+def test_a_hard_sigmoid_is_a_probability_as_well(tmp_path: Path) -> None:
+    """It was taken for a log-odds, and put through a sigmoid."""
+    from keras import layers, ops
+
+    ending = (layers.GlobalAveragePooling1D(), layers.Dense(1, activation="hard_sigmoid"))
+    model = _on_words(tmp_path, layers.Embedding(80, 4), *ending)
+    classifier = load(verified(tmp_path), LoadOptions(precision="f32", threads=1))
+    (encoded,) = classifier.encode(["a great film"])
+    words, weights, bias = map(ops.convert_to_numpy, model.weights)
+    logits = words[encoded.rows[0].numbers].mean(axis=0) @ weights + bias  # type: ignore[attr-defined]
+    expected = np.clip(logits / 6 + 0.5, 0, 1)
+    np.testing.assert_allclose(classifier.finish(encoded, classifier.run(encoded.rows)).scores[1], expected, atol=1e-6)
+    classifier.close()
+
+
 def test_a_text_layer_in_an_older_file_is_refused_with_the_form_that_is_read(tmp_path: Path) -> None:
     """Keras's own words are to install TensorFlow, which the other form does without."""
     import h5py
