@@ -41,6 +41,7 @@ class EchoClassifier:
         self.begun = threading.Semaphore(0)
         self.batches: list[list[Piece]] = []
         self.encoding_threads: set[str] = set()
+        self.encoded: list[str] = []
         self.closed = False
         self._gated = gated
 
@@ -52,6 +53,7 @@ class EchoClassifier:
     def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
         """Cut into windows of `window` characters without overlap."""
         self.encoding_threads.add(threading.current_thread().name)
+        self.encoded += texts
         return [self._encoded(text, overflow) for text in texts]
 
     def _encoded(self, text: str, overflow: Overflow | None) -> Encoded:

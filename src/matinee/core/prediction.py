@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,14 @@ class Classifier(Protocol):
 
     def close(self) -> None:
         """Give memory and threads back; nothing is called afterwards."""
+
+
+@runtime_checkable
+class Glancing(Classifier, Protocol):
+    """A quick classifier that is not sure of every text: `encode` does much more for those than a glance tells."""
+
+    def glance(self, texts: Sequence[str], overflow: Overflow | None = None) -> Sequence[Encoded | None]:
+        """Answer what needs no more than a glance; None for each of the others."""
 
 
 class ModelIdentity(NamedTuple):

@@ -1,21 +1,33 @@
 """From jobs to batches: encode what arrives, run neighbours in length together, answer each text on its own."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 
 from matinee.core.errors import ClassifierFailed, MatineeError
 from matinee.core.events import BatchRun, Observe
-from matinee.core.prediction import Answer, Classifier, Encoded, FloatArray, ModelIdentity, Prediction
+from matinee.core.prediction import (
+    Answer,
+    Classifier,
+    Encoded,
+    FloatArray,
+    Glancing,
+    ModelIdentity,
+    Overflow,
+    Prediction,
+)
 from matinee.engine.jobs import Job
 from matinee.engine.waiting import Piece, Waiting
 
 INLINE_CHARACTERS = 8_192  # of one request, which a quick classifier encodes on the event loop; more goes to a thread
 ENCODE_CHARACTERS = 65_536  # encoded at one go: some 20 ms, so that a long list does not hold up a single text
+
+Seen = TypeVar("Seen", Encoded, Encoded | None)
+Read = Callable[[Sequence[str], Overflow | None], Sequence[Seen]]
 
 
 class Batcher:
@@ -36,6 +48,7 @@ class Batcher:
         self._classifier = classifier
         self._capacity = classifier.capacity
         self._labels = classifier.labels
+        self._glance = classifier.glance if isinstance(classifier, Glancing) else classifier.encode
         self._model = model
         self._observe = observe
         self._clock = clock
@@ -58,6 +71,10 @@ class Batcher:
         self._encoder.shutdown()
         self._runner.shutdown()
 
+    def reads_at_once(self, texts: Sequence[str]) -> bool:
+        """Whether these texts, submitted, are encoded before the next turn of the event loop."""
+        return self._capacity.quick and sum(map(len, texts)) <= INLINE_CHARACTERS
+
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue the texts of one request.
 
@@ -66,7 +83,7 @@ class Batcher:
         """
         for later, job in enumerate(jobs):
             job.turn = self._turn + later
-        if self._capacity.quick and sum([len(job.text) for job in jobs]) <= INLINE_CHARACTERS:
+        if self.reads_at_once([job.text for job in jobs]):
             if not self._gathered:
                 self._loop.call_soon(self._answer_gathered)
             self._gathered += jobs
@@ -75,15 +92,18 @@ class Batcher:
             self._start_encoding()
 
     def _answer_gathered(self) -> None:
-        """Encode here what a turn of the event loop brought: a quick classifier needs little more for all than for one.
+        """Answer here what a turn of the event loop brought: a quick classifier needs little more for all than for one.
 
-        What it leaves unanswered (a cascade that is not sure) waits for a batch.
+        What it leaves unanswered (a cascade that is not sure) is encoded in the thread, as far as it finds a place.
         """
         jobs, self._gathered = self._alive(self._gathered), []
         for overflow in {job.overflow for job in jobs}:
             alike = [job for job in jobs if job.overflow == overflow]
-            for job in self._settle(alike, encode(self._classifier, alike)):
-                self._queue(job)
+            glances = list(zip(alike, encode(self._glance, alike), strict=True))
+            self._settle((job, outcome) for job, outcome in glances if outcome is not None)
+            self._arrived += [job for job, outcome in glances if outcome is None]
+        if self._arrived:
+            self._loop.call_soon(self._start_encoding)  # when those that are refused have left
         self._start_batches()
 
     def _start_encoding(self) -> None:
@@ -105,13 +125,12 @@ class Batcher:
         self._encoder.submit(self._encode, jobs)
 
     def _encode(self, jobs: list[Job]) -> None:
-        outcomes = encode(self._classifier, jobs)
-        self._loop.call_soon_threadsafe(self._encoded, jobs, outcomes)
+        outcomes = zip(jobs, encode(self._classifier.encode, jobs), strict=True)
+        self._loop.call_soon_threadsafe(self._encoded, list(outcomes))
 
-    def _encoded(self, jobs: list[Job], outcomes: list[Encoded | Exception]) -> None:
+    def _encoded(self, outcomes: list[tuple[Job, Encoded | Exception]]) -> None:
         self._encoding = False
-        for job in self._settle(jobs, outcomes):
-            self._queue(job)
+        self._settle(outcomes)
         self._start_encoding()
         self._start_batches()
 
@@ -174,18 +193,16 @@ class Batcher:
         padded = len(batch) * max(piece.length for piece in batch)
         self._observe(BatchRun(self._model, len(batch), own, padded, seconds))
 
-    def _settle(self, jobs: Sequence[Job], outcomes: Sequence[Encoded | Exception]) -> list[Job]:
-        """Answer or fail what needs no run; returns the other jobs, encoded."""
-        rest: list[Job] = []
-        for job, outcome in zip(jobs, outcomes, strict=True):
+    def _settle(self, outcomes: Iterable[tuple[Job, Encoded | Exception]]) -> None:
+        """Answer or fail what needs no run; queue the rest."""
+        for job, outcome in outcomes:
             if isinstance(outcome, Exception):
                 job.fail(outcome)
             elif outcome.answer is not None:
                 self._answer(job, outcome, outcome.answer)
             else:
                 job.expect(outcome)
-                rest.append(job)
-        return rest
+                self._queue(job)
 
     def _finish(self, job: Job, outputs: FloatArray) -> None:
         encoded = cast("Encoded", job.encoded)
@@ -209,15 +226,15 @@ class Batcher:
         return [job for job in jobs if job.live(now)]
 
 
-def encode(classifier: Classifier, jobs: Sequence[Job]) -> list[Encoded | Exception]:
-    """Encode texts with one overflow rule together, and one by one when that fails: only the culprit fails."""
+def encode(read: Read[Seen], jobs: Sequence[Job]) -> list[Seen | Exception]:
+    """Read texts with one overflow rule together, and one by one when that fails: only the culprit fails."""
     try:
-        encoded = classifier.encode([job.text for job in jobs], jobs[0].overflow)
+        encoded = read([job.text for job in jobs], jobs[0].overflow)
         return [encoded for _, encoded in zip(jobs, encoded, strict=True)]
     except BaseException as error:  # noqa: BLE001 - the batch edge, see `_failure`
         if len(jobs) == 1:
             return [_failure(error)]
-    return [outcome for job in jobs for outcome in encode(classifier, [job])]
+    return [outcome for job in jobs for outcome in encode(read, [job])]
 
 
 def _failure(error: BaseException) -> Exception:

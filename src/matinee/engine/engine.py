@@ -78,7 +78,7 @@ class Engine:
             raise InvalidRequest("texts", "must hold at least one text")
         seconds = self._limits.timeout_seconds if timeout is None else timeout
         overflow = overflow or self._limits.overflow
-        with self._admission.hold(len(texts), seconds), self._presence:
+        with self._presence:
             started = monotonic()
             keys, replies = self._answers.look_up(texts, overflow)
             computed, queue_seconds = 0, 0.0
@@ -86,7 +86,6 @@ class Engine:
                 ask = Ask(replies, started + seconds, self._loop)
                 computed = await self._complete(ask, texts, keys, overflow, seconds)
                 queue_seconds = ask.queue_seconds
-            self._admission.answered(len(texts))
             predictions = cast("list[Prediction]", replies)
             took, cached = monotonic() - started, len(texts) - computed
             self._tell_later(
@@ -108,19 +107,35 @@ class Engine:
     async def _complete(
         self, ask: Ask, texts: Sequence[str], keys: Sequence[Key], overflow: Overflow | None, seconds: float
     ) -> int:
-        """Get the replies that `ask` misses; returns how many texts were computed for it."""
+        """Get the replies that `ask` misses; returns how many texts were computed for it.
+
+        What waits takes a place in the queue. Texts that a quick classifier reads at once take one when it leaves them
+        to the slow one: what needs no place is answered however full the queue is.
+        """
         try:
-            computed = self._begin(ask, texts, keys, overflow)
-            await asyncio.sleep(0)  # a quick classifier answers between two turns: no timer for that
-            if not ask.future.done():
-                async with asyncio.timeout(seconds):
-                    await ask.future
+            if self._batcher.reads_at_once([texts[position] for position in ask.missing]):
+                computed = self._begin(ask, texts, keys, overflow)
+                await asyncio.sleep(0)
+                if not ask.future.done():
+                    with self._admission.hold(ask.left, seconds):
+                        await self._wait(ask, seconds)
+            else:
+                with self._admission.hold(ask.left, seconds):
+                    computed = self._begin(ask, texts, keys, overflow)
+                    await self._wait(ask, seconds)
             ask.future.result()  # raises what went wrong
-        except TimeoutError:
-            raise DeadlineExceeded(f"no answer within {seconds:g} seconds; the work was dropped") from None
         finally:
             ask.leave()
         return computed
+
+    async def _wait(self, ask: Ask, seconds: float) -> None:
+        waiting = ask.left
+        try:
+            async with asyncio.timeout(seconds):
+                await ask.future
+        except TimeoutError:
+            raise DeadlineExceeded(f"no answer within {seconds:g} seconds; the work was dropped") from None
+        self._admission.answered(waiting)
 
     def _begin(self, ask: Ask, texts: Sequence[str], keys: Sequence[Key], overflow: Overflow | None) -> int:
         """Join what is under way, start the rest; returns how many texts that is."""

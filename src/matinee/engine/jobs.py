@@ -11,7 +11,10 @@ from matinee.core.prediction import Encoded, FloatArray, Overflow, Prediction
 
 
 class Ask:
-    """Fills in the missing ones of `replies`; its one future is done when all are there, or when one failed."""
+    """Fills in the missing ones of `replies`; its one future is done when all are there, or when one failed.
+
+    `left` is how many are missing still.
+    """
 
     def __init__(self, replies: list[Prediction | None], deadline: float, loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[None] = loop.create_future()
@@ -20,7 +23,7 @@ class Ask:
         self.jobs: list[Job] = []
         self.deadline = deadline
         self.queue_seconds = 0.0
-        self._left = len(self.missing)
+        self.left = len(self.missing)
 
     def waits(self, now: float) -> bool:
         """Whether an answer would still be of use."""
@@ -29,8 +32,8 @@ class Ask:
     def reply(self, position: int, reply: Prediction) -> None:
         """Take the answer to one text."""
         self.replies[position] = reply
-        self._left -= 1
-        if not self._left and not self.future.done():
+        self.left -= 1
+        if not self.left and not self.future.done():
             self.future.set_result(None)
 
     def leave(self) -> None:

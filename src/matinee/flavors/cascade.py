@@ -92,15 +92,25 @@ class Cascade:
         """Rows are the full member's; most texts need none."""
         return replace(self._full.capacity, quick=True)
 
+    def glance(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded | None]:
+        """Answer what the quick member is sure of, in the time that it alone takes."""
+        return [each if self._sure(each) else None for each in self._asked(texts, overflow)]
+
     def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
-        """Answer what the quick member is sure of; raises `TextTooLong` for the others as the full member does."""
-        encoded = self._quick.encode(texts, overflow)
-        unsure = [index for index, each in enumerate(encoded) if max(_answer(each).scores) < self._fusion.threshold]
+        """The same, and the others made ready for the full member; raises `TextTooLong` as that does."""
+        encoded = self._asked(texts, overflow)
+        unsure = [index for index, each in enumerate(encoded) if not self._sure(each)]
         rows = self._full.encode([texts[index] for index in unsure], overflow) if unsure else []
-        result = [each._replace(answer=Answer(_answer(each).scores, _STAGES[:1])) for each in encoded]
         for index, full in zip(unsure, rows, strict=True):
-            result[index] = full._replace(answer=None, context=(_answer(encoded[index]), full))
-        return result
+            encoded[index] = full._replace(answer=None, context=(_answer(encoded[index]), full))
+        return encoded
+
+    def _asked(self, texts: Sequence[str], overflow: Overflow | None) -> list[Encoded]:
+        encoded = self._quick.encode(texts, overflow)
+        return [each._replace(answer=Answer(_answer(each).scores, _STAGES[:1])) for each in encoded]
+
+    def _sure(self, encoded: Encoded) -> bool:
+        return max(_answer(encoded).scores) >= self._fusion.threshold
 
     def run(self, rows: Sequence[Row]) -> FloatArray:
         """Run the full member."""

@@ -13,6 +13,16 @@ from matinee.engine import Admission, Engine, EngineLimits
 MODEL = ModelIdentity("test", "1", "sha256:1", "folder")
 
 
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Heard(list[Event]):
     """The events, in order."""
 

@@ -5,19 +5,10 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
+from tests.unit.engine.serving import Clock
 
 from matinee.core.errors import Overloaded, TooManyTexts
 from matinee.engine import Admission
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_two_lists_of_a_thousand_fit_into_the_default_queue() -> None:

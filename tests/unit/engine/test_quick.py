@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 from tests.fakes.echo import EchoClassifier, number
-from tests.unit.engine.serving import serving
+from tests.unit.engine.serving import Clock, begun, serving, settle
 
-from matinee.core.errors import ClassifierFailed
+from matinee.core.errors import ClassifierFailed, Overloaded
 from matinee.core.prediction import Answer, Capacity, Encoded, FloatArray, Overflow
-from matinee.engine import EngineLimits
+from matinee.engine import Admission, EngineLimits
 
 
 def test_quick_classifiers_answer_on_the_spot_and_long_texts_go_to_a_thread() -> None:
@@ -27,6 +27,79 @@ def test_quick_classifiers_answer_on_the_spot_and_long_texts_go_to_a_thread() ->
         assert short.stages == ("quick",)
         assert unsure.scores["number"] == number("unsure")
         assert classifier.ran == {"unsure"}
+
+    asyncio.run(main())
+
+
+def test_what_needs_no_place_is_answered_while_the_queue_is_full() -> None:
+    """What a quick classifier is sure of, and what was asked before; others are refused when they find no place."""
+
+    async def main() -> None:
+        classifier, admission = EchoClassifier(Capacity(quick=True), gated=True), Admission(2)
+        limits = EngineLimits(timeout_seconds=60, cache_entries=10)
+        async with serving(classifier, admission=admission, limits=limits) as engine:
+            (known,) = await engine.predict(["known"])
+            waiting = [asyncio.create_task(engine.predict([f"unsure {number}"])) for number in range(2)]
+            await settle()
+            assert admission.held == 2
+            for _ in range(3):
+                with pytest.raises(Overloaded):
+                    await engine.predict(["unsure, and late"])
+            (again,), (sure,) = await engine.predict(["known"]), await engine.predict(["sure"])
+            assert again is known
+            assert sure.scores["number"] == number("sure")
+            classifier.gate.release(10)
+            await asyncio.gather(*waiting)
+            assert admission.held == 0
+            await engine.predict(["unsure, and in time"])
+        assert "unsure, and late" not in classifier.ran
+
+    asyncio.run(main())
+
+
+def test_a_glance_is_all_that_a_refused_text_costs() -> None:
+    """A cascade encodes for its slow member only what has a place, in the thread and not on the event loop."""
+
+    class Cautious(EchoClassifier):
+        def glance(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded | None]:
+            return [None if "unsure" in text else self._encoded(text, overflow) for text in texts]
+
+    async def main() -> None:
+        classifier, admission = Cautious(Capacity(quick=True), gated=True), Admission(1)
+        async with serving(classifier, admission=admission) as engine:
+            asked = (engine.predict([text]) for text in ("sure", "unsure", "unsure too", "unreadable, unsure"))
+            waiting = [asyncio.create_task(each) for each in asked]
+            await begun(classifier)
+            refused = [task.exception() for task in waiting[2:]]
+            classifier.gate.release()
+            answers = [(await task)[0].scores["number"] for task in waiting[:2]]
+        assert answers == [number("sure"), number("unsure")]
+        assert [type(error) for error in refused] == [Overloaded, Overloaded]
+        assert classifier.encoded == ["unsure"]
+        assert classifier.encoding_threads == {"matinee-encode_0"}
+
+    asyncio.run(main())
+
+
+def test_the_speed_of_the_queue_is_that_of_what_waited_in_it() -> None:
+    """Answers that needed no place say nothing about the wait: with them the late ones would be let in."""
+
+    async def main() -> None:
+        clock = Clock()
+        classifier, admission = EchoClassifier(Capacity(batch_tokens=1, quick=True), gated=True), Admission(100, clock)
+        async with serving(classifier, admission=admission) as engine:
+            waiting = [asyncio.create_task(engine.predict([f"unsure {number}"])) for number in range(40)]
+            for _ in range(30):
+                await begun(classifier)
+                for sure in range(9):
+                    await engine.predict([f"sure {sure}"])
+                clock.now += 1.0
+                classifier.gate.release()
+            await begun(classifier)  # ten are left, and each takes a second
+            with pytest.raises(Overloaded):
+                await engine.predict(["unsure, and late"], timeout=5.0)
+            classifier.gate.release(100)
+            await asyncio.gather(*waiting)
 
     asyncio.run(main())
 
