@@ -116,6 +116,16 @@ def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     assert "PORT" in said
 
 
+def test_an_address_of_another_machine_is_one_sentence(tmp_path: Path) -> None:
+    """It is HOST that is wrong, and no other PORT would help."""
+    code, said = refusal(tmp_path, {"HOST": "192.0.2.1"})
+
+    assert code == 5
+    assert said.count("\n") == 1
+    assert "set HOST" in said
+    assert "PORT" not in said
+
+
 def test_bad_settings_are_one_message(tmp_path: Path) -> None:
     """All of them, without values and without a traceback."""
     environ = {"WORKERS": "none", "MATINEE_PROT": "1", "ADMIN_KEY": SECRET[:5], "QUEUE_TEXTS": "-1"}

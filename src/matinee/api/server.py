@@ -1,5 +1,6 @@
 """Runs the application: uvicorn with the guarded protocol, and a shutdown that ends in time and with status 0."""
 
+import errno
 import logging
 import os
 import signal
@@ -50,7 +51,10 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         reason = (error.strerror or "it cannot be bound").lower()
-        raise AddressInUse(f"cannot listen on {host}:{port}: {reason}; set PORT (or --port) to a free one") from None
+        advice = "set PORT (or --port) to a free one"
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            advice = "set HOST to an address of this machine, or to 0.0.0.0 for all"
+        raise AddressInUse(f"cannot listen on {host}:{port}: {reason}; {advice}") from None
     sock.set_inheritable(True)
     return sock
 

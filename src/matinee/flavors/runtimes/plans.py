@@ -43,7 +43,7 @@ def compiled_path(digest: str, plan: Plan, cache_dir: Path | None) -> Path | Non
     """
     if cache_dir is None:
         return None
-    build = version(plan.runtime) if plan.runtime in _PACKAGES else ""
+    build = version(plan.runtime) if plan.runtime in _PACKAGES and find_spec(plan.runtime) else ""
     key = "\n".join((digest, plan.runtime, build, plan.device, cpu.fingerprint(), plan.precision))
     return cache_dir / "compiled" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.bin"
 

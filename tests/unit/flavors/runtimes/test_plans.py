@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matinee.flavors import LoadOptions
-from matinee.flavors.runtimes import Plan, cpu
+from matinee.flavors.runtimes import Plan, cpu, plans
 from matinee.flavors.runtimes.keeping import keep
 from matinee.flavors.runtimes.plans import best_guess, compiled_path, keep_plan, plan_for
 
@@ -54,11 +54,17 @@ def test_a_plan_for_a_runtime_that_is_gone_is_ignored(tmp_path: Path) -> None:
 def test_compiled_graphs_differ_by_weights_and_precision(tmp_path: Path) -> None:
     """A file is never taken for another's, nor another runtime's; however many streams there are, it is the same."""
     one, another = replace(TUNED, runtime="one"), replace(TUNED, runtime="another")
-    plans = [TUNED, replace(TUNED, streams=1), replace(TUNED, precision="bf16"), replace(TUNED, device="cuda")]
-    plans += [one, another]
-    paths = {compiled_path(digest, plan, tmp_path) for plan in plans for digest in (DIGEST, "sha256:others")}
+    all_plans = [TUNED, replace(TUNED, streams=1), replace(TUNED, precision="bf16"), replace(TUNED, device="cuda")]
+    all_plans += [one, another]
+    paths = {compiled_path(digest, plan, tmp_path) for plan in all_plans for digest in (DIGEST, "sha256:others")}
     assert len(paths) == 10
     assert compiled_path(DIGEST, TUNED, None) is None
+
+
+def test_a_runtime_that_is_not_installed_is_not_missed_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens the graph says what to install; here it was a traceback."""
+    monkeypatch.setattr(plans, "_PACKAGES", ("no_such_runtime",))
+    assert compiled_path(DIGEST, replace(TUNED, runtime="no_such_runtime"), tmp_path) is not None
 
 
 def test_only_the_newest_files_are_kept(tmp_path: Path) -> None:
