@@ -121,10 +121,10 @@ class Prediction:
     @classmethod
     def of(cls, encoded: Encoded, answer: Answer, labels: Sequence[str]) -> "Prediction":
         """From what the classifier made of the text; raises `ValueError` unless there is a score for each label."""
-        scores = answer.scores
+        scores = dict(zip(labels, answer.scores, strict=True))
         return cls(
-            label=labels[scores.index(max(scores))],
-            scores=dict(zip(labels, scores, strict=True)),
+            label=labels[answer.scores.index(max(answer.scores))],
+            scores=scores,
             tokens=encoded.tokens,
             windows=encoded.windows,
             truncated=encoded.truncated,

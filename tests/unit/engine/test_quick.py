@@ -121,19 +121,20 @@ def test_what_one_turn_brings_to_a_quick_classifier_is_encoded_together() -> Non
 
 
 @pytest.mark.parametrize("quick", [True, False])
-def test_scores_that_do_not_fit_the_labels_are_an_error_of_their_text(quick: bool) -> None:
+@pytest.mark.parametrize("scores", [(), (0.5,), (0.1, 0.2, 0.7)])
+def test_scores_that_do_not_fit_the_labels_are_an_error_of_their_text(quick: bool, scores: tuple[float, ...]) -> None:
     """The caller hears at once; a classifier of somebody's own may do that."""
 
-    class Short(EchoClassifier):
+    class Unfit(EchoClassifier):
         def encode(self, texts: Sequence[str], overflow: Overflow | None = None) -> list[Encoded]:
             encoded = super().encode(texts, overflow)
-            return [each._replace(answer=each.answer and Answer((0.5,))) for each in encoded]
+            return [each._replace(answer=each.answer and Answer(scores)) for each in encoded]
 
         def finish(self, encoded: Encoded, outputs: FloatArray) -> Answer:
-            return Answer(super().finish(encoded, outputs).scores[:1])
+            return Answer(scores)
 
     async def main() -> None:
-        async with serving(Short(Capacity(quick=quick)), limits=EngineLimits(timeout_seconds=60)) as engine:
+        async with serving(Unfit(Capacity(quick=quick)), limits=EngineLimits(timeout_seconds=60)) as engine:
             with pytest.raises(ClassifierFailed):
                 await asyncio.wait_for(engine.predict(["text"]), 30)
 
