@@ -2,8 +2,8 @@
 
 Field numbers are those of onnx.proto (ONNX IR). Advisories this answers to: CVE-2022-25882, CVE-2024-27318,
 CVE-2025-51480 (external data out of the folder), GHSA-538c-55jv-c5g9 (unknown keys, negative offsets),
-GHSA-7w46-vvrh-m8q5 (functions that call themselves). Functions that call each other
-twice, eighteen deep, kept ONNX Runtime busy until its memory was full.
+GHSA-7w46-vvrh-m8q5 (functions that call themselves). Functions that call each other twice, eighteen deep, kept ONNX
+Runtime busy until its memory was full.
 """
 
 from collections import Counter
