@@ -128,6 +128,7 @@ def test_a_compressed_file_is_told_as_such(tmp_path: Path, name: str) -> None:
     assert f"(gzip): zcat {name} | matinee score -" in refused.stderr
 
 
+@pytest.mark.usefixtures("_not_ignored")
 def test_a_stopped_pipe_does_not_promise_to_go_on(tmp_path: Path) -> None:
     """Standard output starts at its beginning; only a file goes on where it was."""
     write_reviews(tmp_path / "in.csv", 6_000)
