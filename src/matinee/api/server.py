@@ -56,6 +56,9 @@ def bind(host: str, port: int) -> socket.socket:
             advice = "set HOST to an address of this machine, or to 0.0.0.0 for all"
         raise AddressInUse(f"cannot listen on {host}:{port}: {reason}; {advice}") from None
     sock.set_inheritable(True)
+    # All workers share this one socket, its mode included, and `dup` gives a copy the mode that Python knows of. Were
+    # that a blocking one, the start of one worker would let the others hang in `accept` until somebody connects.
+    sock.settimeout(0)
     return sock
 
 
