@@ -27,7 +27,10 @@ def test_two_workers_go_to_and_fro_together(tmp_path: Path) -> None:
         point(tmp_path, "one")
         settings = {"MODELS": f"films={tmp_path / 'current'}", "POLL_SECONDS": "0", "WORKERS": "2"}
         with serving(tmp_path, **settings) as (port, _):
-            await until_ready(port)
+            async with asyncio.timeout(60):
+                await until_ready(port)  # one of them; the other may be opening its first version
+                while await readiness(port) != {200}:
+                    continue
             point(tmp_path, "two")
             assert (await once(port, "POST", "/models/films/reload"))[0] == 200
             for _ in range(4):
@@ -48,6 +51,11 @@ async def once(port: int, method: str, path: str) -> tuple[int, dict[str, str], 
         return await request(reader, writer, method, path)
     finally:
         writer.close()
+
+
+async def readiness(port: int) -> set[int]:
+    """Both workers' statuses."""
+    return {(await once(port, "GET", "/readyz"))[0] for _ in range(24)}
 
 
 async def versions(port: int) -> set[str]:
